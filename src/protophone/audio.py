@@ -1,0 +1,209 @@
+"""Sound files in and out: probe, read, stream, write. Nothing else touches audio files.
+
+Sound is float32 mono ``[sample]`` in [-1, 1]; channels are averaged. ``read`` and ``stream`` give the same samples to
+the last bit, whatever the block. A segment of a WAV or FLAC file is exactly that part of the whole; in Opus and MP3,
+whose decoders remember what came before, it is so to about 0.2 % of the peak.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from protophone.errors import AudioError, InputError
+from protophone.files import atomic
+from protophone.types import Recording
+
+__all__ = ["EXTENSIONS", "AudioInfo", "check_speech", "extent", "probe", "read", "stream", "write"]
+
+EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+
+_BLOCK = 2**20  # samples of the file decoded at once; clips fit in one block, tapes stay small in memory
+_SHORTEST = 0.025  # seconds: one analysis window
+_EDGE = 0.02  # seconds at the ends where a resampled constant rings
+_UNKNOWN = 2**62  # libsndfile counts this many samples or more where a header does not tell
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of a sound file says; ``num_samples`` counts samples of one channel at ``sample_rate``."""
+
+    sample_rate: int
+    channels: int
+    num_samples: int
+    format: str
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Rate, channels, length and format of a sound file, from its header alone.
+
+    ``AudioError`` where it is not a sound file or holds nothing; a body that is broken shows only when it is read.
+    """
+    with _opened(Path(path)) as file:
+        return _info(file)
+
+
+def extent(recording: Recording, info: AudioInfo) -> tuple[int, int]:
+    """First sample and number of samples of a recording in its file, in samples of the file.
+
+    ``AudioError`` where the recording reaches past the end of the file or counts samples at another rate.
+    """
+    if recording.sample_rate not in {None, info.sample_rate}:
+        raise AudioError(
+            f"{recording.path}: its rate is {info.sample_rate} Hz, but recording {recording.id} counts samples at "
+            f"{recording.sample_rate} Hz; correct sample_rate, start and num_samples in the manifest"
+        )
+    count = info.num_samples - recording.start if recording.num_samples is None else recording.num_samples
+    if recording.start < 0 or count <= 0 or recording.start + count > info.num_samples:
+        raise AudioError(
+            f"{recording.path}: recording {recording.id} is samples {recording.start} to {recording.start + count}, "
+            f"but the file has {info.num_samples}; correct start and num_samples in the manifest"
+        )
+    return recording.start, count
+
+
+def read(source: str | Path | Recording, sample_rate: int = 16000) -> np.ndarray:
+    """A recording as mono sound: float32 ``[sample]`` at ``sample_rate``, whatever the file's rate and channels.
+
+    Of a ``Recording``, the part that it names. ``AudioError`` where the file is missing, not sound, empty or broken,
+    holds values that are not finite, or ends before the part does.
+    """
+    parts = list(_sound(source, sample_rate))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def stream(source: str | Path | Recording, sample_rate: int, block_samples: int) -> Iterator[np.ndarray]:
+    """The samples of ``read`` in blocks of ``block_samples`` (the last is shorter), in memory that does not grow."""
+    if block_samples <= 0:
+        raise ValueError(f"block_samples must be positive, got {block_samples}")
+    held: list[np.ndarray] = []
+    size = 0
+    for part in _sound(source, sample_rate):
+        held.append(part)
+        size += len(part)
+        if size < block_samples:
+            continue
+        joined = np.concatenate(held)
+        for start in range(0, size - size % block_samples, block_samples):
+            yield joined[start : start + block_samples]
+        held = [joined[size - size % block_samples :]]
+        size %= block_samples
+    if size:
+        yield np.concatenate(held)
+
+
+def check_speech(samples: np.ndarray, name: str, sample_rate: int) -> None:
+    """``AudioError`` where sound ``[sample]`` cannot be speech: shorter than 25 ms, or one value all along."""
+    if len(samples) < _SHORTEST * sample_rate:
+        raise AudioError(
+            f"{name}: too short: {len(samples)} samples, {1000 * len(samples) / sample_rate:.1f} ms, "
+            f"where one analysis window is {1000 * _SHORTEST:.0f} ms; leave it out"
+        )
+    edge = min(round(_EDGE * sample_rate), len(samples) // 4)
+    inner = samples[edge : len(samples) - edge]
+    # beside the ringing at its ends, a resampled constant wavers by some 1e-6 of itself
+    if samples.min() == samples.max() or (inner.any() and np.ptp(inner) <= 1e-5 * np.abs(inner).max()):
+        raise AudioError(f"{name}: digital silence: every sample is {inner[0]:.4g}; record it again or leave it out")
+
+
+def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
+    """Writes mono sound ``[sample]`` as 16-bit WAV or FLAC, by the suffix of ``path``, whole or not at all.
+
+    Returns how many samples lay outside [-1, 1) and were clipped.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in {".wav", ".flac"}:
+        raise InputError(f"{path}: sound is written as .wav or .flac; choose one of these suffixes")
+    if samples.ndim != 1:
+        raise ValueError(f"samples must be mono [sample], got shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: not written, for its samples are not all finite; has training diverged?")
+    levels = np.rint(samples.astype(np.float64) * 2**15)
+    within = np.clip(levels, -(2**15), 2**15 - 1)
+    # the file is made in memory so that a full disk is told by the operating system, not by libsndfile's vaguer words
+    made = io.BytesIO()
+    soundfile.write(made, within.astype(np.int16), sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
+    with atomic(path) as temporary:
+        temporary.write_bytes(made.getbuffer())
+    return int(np.count_nonzero(levels != within))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw needs its rate told
+        raise AudioError(f"{path}: {_fault(path, error)}") from error
+    with file:
+        if file.frames >= _UNKNOWN:
+            raise AudioError(f"{path}: its header does not say how long it is; convert it again, to a file not a pipe")
+        if file.frames == 0:
+            raise AudioError(f"{path}: holds no samples; record it again or leave it out")
+        yield file
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Why a file did not open; libsndfile says little more than that it did not."""
+    try:
+        size = path.stat().st_size
+    except OSError as missing:
+        return f"not there ({missing.strerror}); check the name, or the audio key of the manifest"
+    if path.is_dir():
+        return "a folder, not a recording; name the recordings in it"
+    if not os.access(path, os.R_OK):
+        return "no permission to read it; change its permissions or copy it"
+    if size == 0:
+        return "empty, 0 bytes; copy it again or leave it out"
+    said = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(". ")
+    if not said or "does not exist" in said:  # what libsndfile says of an MP3 without a frame
+        said = "no header that makes sense"
+    return f"not a sound file that can be decoded ({said}); convert it to WAV or FLAC, or leave it out"
+
+
+def _info(file: soundfile.SoundFile) -> AudioInfo:
+    return AudioInfo(file.samplerate, file.channels, file.frames, f"{file.format} {file.subtype}")
+
+
+def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndarray]:
+    """Mono float32 parts ``[sample]`` at ``sample_rate``, of any lengths; joined, they do not depend on the cuts."""
+    recording = source if isinstance(source, Recording) else Recording(id=str(source), path=Path(source))
+    with _opened(recording.path) as file:
+        at, left = extent(recording, _info(file))
+        resampler = None
+        if file.samplerate != sample_rate:
+            resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
+        while left:
+            part = _decode(file, recording.path, at, min(left, _BLOCK))
+            at += len(part)
+            left -= len(part)
+            yield part if resampler is None else resampler.resample_chunk(part, last=left == 0)
+
+
+def _decode(file: soundfile.SoundFile, path: Path, at: int, count: int) -> np.ndarray:
+    """``count`` samples of a file from sample ``at``, its channels averaged: float32 ``[sample]``."""
+    try:
+        if file.tell() != at:
+            file.seek(at)
+        part = file.read(count, dtype="float32")
+    except soundfile.SoundFileError as error:
+        said = str(error).removeprefix("Error : ").rstrip(". ")
+        raise AudioError(
+            f"{path}: broken or cut off after sample {at} of {file.frames} ({said}); copy it again or leave it out"
+        ) from error
+    if len(part) < count:
+        raise AudioError(
+            f"{path}: cut off: {at + len(part)} samples where its header says {file.frames}; "
+            "copy it again or leave it out"
+        )
+    if part.ndim == 2:
+        part = part.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(part).all():
+        bad = at + int(np.argmin(np.isfinite(part)))
+        raise AudioError(f"{path}: sample {bad} is not a finite number; export it as 16-bit WAV or leave it out")
+    return part

@@ -1,0 +1,133 @@
+"""``manifest``, ``encode``, ``decode``, ``convert``: recordings to units and back."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["convert", "decode", "encode", "manifest"]
+
+SpeakerFrom = Literal["none", "parent", "prefix", "manifest"]
+
+
+def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "none") -> None:
+    """Write the manifest of a folder of recordings.
+
+    Parameters
+    ----------
+    recordings
+        A folder; every WAV, FLAC, Ogg, Opus or MP3 file below it.
+    out
+        The manifest to write, a .jsonl file.
+    speaker_from
+        Where a recording's speaker is named: nowhere, the folder it lies in, or its file name up to the first - or _.
+    """
+    from protophone.cli.progress import console, counted
+    from protophone.manifest import build, write
+
+    found, failures = build(recordings, speaker_from, probe=True, progress=counted("probing"))
+    for _, reason in failures:
+        console.print(f"left out: {reason}", markup=False)
+    write(out, found)
+    print(f"{out}: {len(found)} recordings")
+
+
+def encode(
+    bundle: Path,
+    recordings: Path,
+    /,
+    *,
+    out: Path,
+    form: Annotated[Literal["units", "shards", "zerospeech", "npy"], Parameter(name="--as")] = "units",
+    speaker_from: SpeakerFrom = "manifest",
+    split: str | None = None,
+    max_bad: float = 0.05,
+    device: str = "cpu",
+) -> None:
+    """Write recordings as units.
+
+    Parameters
+    ----------
+    bundle
+        A bundle, or the folder that discover wrote.
+    recordings
+        A folder, a manifest, or one recording.
+    out
+        The folder to write to; an interrupted run goes on there.
+    form
+        units: units.jsonl; shards: for large corpora; zerospeech: one vector a line; npy: one array a recording.
+    speaker_from
+        Where speakers are named, for a folder.
+    split
+        Only this split of a manifest.
+    max_bad
+        The share of recordings that may fail before the command does.
+    device
+        cpu, cuda or another torch device.
+    """
+    from protophone.cli.progress import bar, console
+    from protophone.corpus import check_failures, encode_corpus
+    from protophone.manifest import build
+    from protophone.model import load
+
+    model = load(bundle, device=device)
+    found, _ = build(recordings, speaker_from)
+    found = [recording for recording in found if split is None or recording.split == split]
+    with bar("encoding", len(found)) as advance:
+        done = encode_corpus(model, found, out, form=form, advance=advance)
+    for _, reason in done.failures:
+        console.print(f"left out: {reason}", markup=False)
+    print(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
+    check_failures(done, len(found), max_bad)
+
+
+def decode(bundle: Path, units: Path, /, *, out: Path, voice: str | None = None, device: str = "cpu") -> None:
+    """Speak units.
+
+    Parameters
+    ----------
+    bundle
+        The bundle they were encoded with.
+    units
+        A folder that encode wrote, or a units.jsonl file.
+    out
+        The folder for the sounds, one WAV a recording.
+    voice
+        Who speaks; without it each recording's own speaker, or the first voice.
+    device
+        cpu, cuda or another torch device.
+    """
+    from protophone.cli.progress import bar
+    from protophone.corpus import decode_corpus
+    from protophone.model import load
+    from protophone.store import read_units
+
+    model = load(bundle, device=device)
+    records = list(read_units(units))
+    with bar("speaking", len(records)) as advance:
+        done = decode_corpus(model, records, out, voice=voice, advance=advance)
+    print(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
+
+
+def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = None, device: str = "cpu") -> None:
+    """Speak a recording in another voice.
+
+    Parameters
+    ----------
+    bundle
+        A bundle with voices, or the folder that discover wrote.
+    source
+        The recording.
+    out
+        The sound to write, .wav or .flac.
+    voice
+        Who speaks; without it the first voice.
+    device
+        cpu, cuda or another torch device.
+    """
+    from protophone import audio
+    from protophone.model import load
+
+    sound = load(bundle, device=device).convert(source, voice)
+    audio.write(out, sound[0], sound.sample_rate)
+    print(f"{out}: {sound.samples.shape[1] / sound.sample_rate:.1f} s")

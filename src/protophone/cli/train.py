@@ -1,0 +1,43 @@
+"""``train``: run a recipe into a bundle, or into one more voice of a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Path,
+    /,
+    *,
+    out: Path | None = None,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set")] = (),
+) -> None:
+    """Train what a recipe says.
+
+    Parameters
+    ----------
+    recipe
+        A TOML file such as those in configs/: of an encoder (VQ-VAE, k-means, mixtures) or of a voice for a bundle.
+    out
+        The folder for the run and its bundle (for a voice: for the run); without it runs/NAME-OF-THE-RECIPE.
+    set_
+        A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
+    """
+    from protophone.cli.progress import bar, counted
+    from protophone.recipe import load_recipe, run_recipe
+
+    job = load_recipe(recipe, list(set_))
+    folder = out or Path("runs") / recipe.stem
+    with bar("training", 1) as advance:
+        seen = [0]
+
+        def report(progress) -> None:
+            note = " ".join(f"{name} {value:.3f}" for name, value in progress.figures.items())
+            advance(progress.step - seen[0], note, progress.steps)
+            seen[0] = progress.step
+
+        bundle = run_recipe(job, folder, report=report, progress=counted("reading"))
+    print(f"{bundle}: ready; protophone info {bundle}")

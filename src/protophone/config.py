@@ -1,0 +1,120 @@
+"""Configs: frozen dataclasses read from TOML, overridden by TOML lines, checked at this one door.
+
+A class becomes a config with ``@config``; a union of configs told apart by their ``kind`` is written
+``Annotated[A | B, KIND]``. Unknown keys are refused, listing the known ones.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from protophone.errors import ConfigError
+
+__all__ = ["KIND", "config", "dump", "load", "parse"]
+
+KIND = Field(discriminator="kind")
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def config(cls: type[T]) -> type[T]:
+    """Makes ``cls`` a frozen, keyword-only dataclass that refuses unknown keys and wrong types."""
+    return checked_dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+
+
+def load(cls: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
+    """The config in the TOML file ``path``, with ``overrides`` such as ``train.steps = 2000`` laid over it."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give a TOML config, such as those in configs/") from error
+    return parse(cls, text, overrides, source=str(path))
+
+
+def parse(cls: type[T], text: str, overrides: list[str] | None = None, *, source: str = "config") -> T:
+    """Like ``load``, from the text of a TOML file; ``source`` names it in messages."""
+    data = _toml(text, source)
+    for line in overrides or []:
+        _merge(data, _toml(line, f"--set '{line}'"))
+    try:
+        return TypeAdapter(cls).validate_json(json.dumps(data))
+    except ValidationError as error:
+        faults = [_fault(cls, fault) for fault in error.errors()]
+        raise ConfigError(f"{source}: " + "; ".join(faults)) from None
+
+
+def dump(value: Any) -> str:
+    """``value`` as TOML text that ``parse`` reads back to an equal config."""
+    return "\n".join(_table(dataclasses.asdict(value), ())).strip() + "\n"
+
+
+def _toml(text: str, source: str) -> dict:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML ({error}); write for example train.steps = 2000") from None
+
+
+def _merge(base: dict, over: dict) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _fault(cls: Any, fault: Any) -> str:
+    """One fault in a sentence; an unknown key gets the list of known ones."""
+    where = [str(part) for part in fault["loc"]]
+    name = ".".join(where)
+    if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        known = _known_keys(cls, where[:-1])
+        near = difflib.get_close_matches(where[-1], known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"unknown key {name}; {hint}known keys here: {', '.join(known)}"
+    if fault["type"] in {"missing", "missing_keyword_only_argument"}:
+        return f"{name} is missing"
+    return f"{name}: {fault['msg']} (got {fault.get('input')!r})"
+
+
+def _known_keys(cls: Any, where: list[str]) -> list[str]:
+    """Field names of the config that ``where`` leads to; a step that names a union's kind picks that member."""
+    for step in where:
+        options = _members(cls)
+        kinds = {_kind(option): option for option in options}
+        if step in kinds:
+            cls = kinds[step]
+            continue
+        (holder,) = [option for option in options if step in {f.name for f in dataclasses.fields(option)}][:1]
+        cls = next(field.type for field in dataclasses.fields(holder) if field.name == step)
+    return sorted({field.name for option in _members(cls) for field in dataclasses.fields(option)})
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The config classes in an annotation: itself, or the members of a union."""
+    if dataclasses.is_dataclass(annotation):
+        return [annotation]
+    return [member for part in getattr(annotation, "__args__", ()) for member in _members(part)]
+
+
+def _kind(cls: Any) -> str | None:
+    return next((field.default for field in dataclasses.fields(cls) if field.name == "kind"), None)
+
+
+def _table(data: dict, path: tuple[str, ...]) -> list[str]:
+    lines = []
+    tables = {key: value for key, value in data.items() if isinstance(value, dict)}
+    plain = {key: value for key, value in data.items() if key not in tables and value is not None}
+    if path and (plain or not tables):
+        lines.append(f"\n[{'.'.join(path)}]")
+    lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+    for key, value in tables.items():
+        lines += _table(value, (*path, key))
+    return lines

@@ -1,0 +1,203 @@
+"""Encoding and decoding whole corpora: windows of recordings, read ahead, batched by length, resumed after a kill.
+
+Batches depend on the manifest alone: a window of recordings is read while the one before is encoded, sorted by length
+and cut into batches of bounded size. A run that was killed encodes its unfinished window again as a whole, so that
+the bytes written are those of an unbroken run.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from protophone import audio
+from protophone.errors import InputError, ProtophoneError
+from protophone.files import refuse_existing, write_json
+from protophone.formats import write_zerospeech
+from protophone.model import Model
+from protophone.store import UnitRecord, UnitsWriter, write_features
+from protophone.types import Recording, UnitBatch, Utterance
+
+__all__ = ["Done", "Form", "check_failures", "decode_corpus", "encode_corpus"]
+
+Form = Literal["units", "shards", "zerospeech", "npy"]
+_WINDOW = 256  # recordings read and sorted at a time
+_BATCH_SECONDS = 120  # of sound in a batch, padding included
+_LONG_SECONDS = 60  # above it a recording is encoded alone, in chunks
+
+
+@dataclass
+class Done:
+    """What became of a corpus: how many recordings and seconds were encoded, and which failed with what reason."""
+
+    recordings: int = 0
+    seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+def encode_corpus(
+    model: Model,
+    recordings: Sequence[Recording],
+    folder: str | Path,
+    *,
+    form: Form = "units",
+    advance: Callable[[int], None] = lambda _: None,
+) -> Done:
+    """Units of every recording into ``folder``: ``units.jsonl``, shards, or the vectors they stand for.
+
+    ``advance(count)`` is told of recordings dealt with. Recordings that cannot be read are left out and listed. Raises
+    ``InputError`` when ``folder`` holds something else.
+    """
+    folder = Path(folder)
+    if not (folder / "index.json").is_file():
+        refuse_existing(folder)
+    settings = {"bundle": model.encoder.codebook.hash, "recordings": len(recordings)}
+    done = Done()
+    if form in {"zerospeech", "npy"}:
+        settings["form"] = form
+    writer = UnitsWriter(folder, settings=settings, shard=form == "shards")
+    with writer:
+        for window, sounds in _windows(model, recordings, writer.done):
+            rows = dict(_encoded(model, window, sounds))
+            for index, recording in enumerate(window):
+                sound = sounds[index]
+                if isinstance(sound, ProtophoneError):
+                    writer.fail(recording.id, str(sound))
+                    done.failures.append((recording.id, str(sound)))
+                    continue
+                if recording.id in writer.done:
+                    continue
+                units, length = rows[index]
+                if form in {"zerospeech", "npy"}:
+                    _write_vectors(model, units, folder, recording.id, form)
+                writer.append(_record(units, recording, length, model))
+                done.recordings += 1
+                done.seconds += length / model.sample_rate
+            advance(len(window))
+    return done
+
+
+def decode_corpus(
+    model: Model,
+    records: Iterable[UnitRecord],
+    folder: str | Path,
+    *,
+    voice: str | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Done:
+    """Speaks every record in ``voice`` (without one, in its speaker's where there is such a voice) as ``ID.wav``.
+
+    Sounds that are there already are kept, so an interrupted run goes on.
+    """
+    folder = Path(folder)
+    if not (folder / "index.json").is_file():
+        refuse_existing(folder)
+    done = Done()
+    write_json(folder / "index.json", {"bundle": model.encoder.codebook.hash, "voice": voice})
+    for record in records:
+        path = folder / f"{record.id}.wav"
+        if not path.exists():
+            units = record.to_batch()
+            own = record.extra.get("speaker")
+            name = voice or (own if own in model.voices else None)
+            sound = model.decode(Utterance(content=units, num_samples=record.num_samples, id=record.id), name)
+            audio.write(path, sound[0], sound.sample_rate)
+        done.recordings += 1
+        done.seconds += record.num_samples / record.sample_rate
+        advance(1)
+    return done
+
+
+def check_failures(done: Done, total: int, max_bad: float) -> None:
+    """``InputError`` when more than ``max_bad`` (a share) of ``total`` recordings failed."""
+    if len(done.failures) > max_bad * total:
+        first = done.failures[0]
+        raise InputError(
+            f"{len(done.failures)} of {total} recordings could not be used, more than --max-bad {max_bad:g} allows; "
+            f"the first: {first[1]}"
+        )
+
+
+def _windows(
+    model: Model, recordings: Sequence[Recording], done: Iterable[str]
+) -> Iterator[tuple[Sequence[Recording], list[np.ndarray | Recording | ProtophoneError]]]:
+    """Windows that are not finished yet with their sounds; long recordings and faults stand in for themselves."""
+    finished = set(done)
+    windows = [recordings[at : at + _WINDOW] for at in range(0, len(recordings), _WINDOW)]
+    waiting = [window for window in windows if any(recording.id not in finished for recording in window)]
+
+    def fetch(recording: Recording) -> np.ndarray | Recording | ProtophoneError:
+        try:
+            if _seconds(recording) > _LONG_SECONDS:
+                return recording
+            samples = audio.read(recording, model.sample_rate)
+            audio.check_speech(samples, str(recording.path), model.sample_rate)
+        except ProtophoneError as error:
+            return error
+        return samples
+
+    with ThreadPoolExecutor(2) as pool:
+        ahead: list[list[Future]] = []
+        for window in waiting[:1]:
+            ahead.append([pool.submit(fetch, recording) for recording in window])
+        for number, window in enumerate(waiting):
+            if number + 1 < len(waiting):
+                ahead.append([pool.submit(fetch, recording) for recording in waiting[number + 1]])
+            yield window, [future.result() for future in ahead.pop(0)]
+
+
+def _seconds(recording: Recording) -> float:
+    """Length of a recording, from the manifest where it says so, else from the file's header."""
+    if recording.num_samples is not None and recording.sample_rate:
+        return recording.num_samples / recording.sample_rate
+    info = audio.probe(recording.path)
+    return (recording.num_samples or info.num_samples) / info.sample_rate
+
+
+def _encoded(
+    model: Model, window: Sequence[Recording], sounds: list[np.ndarray | Recording | ProtophoneError]
+) -> Iterator[tuple[int, tuple[UnitBatch, int]]]:
+    """Units of each readable recording of a window, batched by length; faults of long ones are put into ``sounds``."""
+    for index, sound in enumerate(sounds):
+        if isinstance(sound, Recording):
+            try:
+                utterance = model.encode(window[index])
+            except ProtophoneError as error:
+                sounds[index] = error
+                continue
+            yield index, (utterance.content, utterance.num_samples)
+    short = [index for index, sound in enumerate(sounds) if isinstance(sound, np.ndarray)]
+    short.sort(key=lambda index: (len(sounds[index]), index))
+    batch: list[int] = []
+    for index in [*short, None]:
+        longest = 0 if index is None else len(sounds[index])
+        if batch and (index is None or (len(batch) + 1) * longest > _BATCH_SECONDS * model.sample_rate):
+            units = model.encode_batch([sounds[i] for i in batch])
+            for row, i in enumerate(batch):
+                part = UnitBatch.from_arrays([units[row]], units.sizes, units.grid, units.codebook)
+                yield i, (part, len(sounds[i]))
+            batch = []
+        if index is not None:
+            batch.append(index)
+
+
+def _record(units: UnitBatch, recording: Recording, length: int, model: Model) -> UnitRecord:
+    extra: dict[str, Any] = {}
+    if recording.speaker is not None:
+        extra["speaker"] = recording.speaker
+    if recording.start:
+        extra["source"] = str(recording.path.name)
+        extra["start"] = recording.start
+    return UnitRecord.from_batch(units, recording.id, length, extra=extra)
+
+
+def _write_vectors(model: Model, units: UnitBatch, folder: Path, name: str, form: Form) -> None:
+    """What ABX scores of a recording, as text or as an array."""
+    vectors = model.encoder.vectors(units)
+    if form == "npy":
+        write_features(folder, name, vectors[0], vectors.grid)
+    else:
+        write_zerospeech(folder / f"{name}.txt", vectors[0])

@@ -1,0 +1,49 @@
+"""What the code must ignore: the voice's size, noise, the channel's colour; distortions of the encoder's input."""
+
+import torch
+from torch import Tensor
+
+from protophone.config import config
+
+__all__ = ["AugmentConfig", "augment"]
+
+
+@config
+class AugmentConfig:
+    """How strongly the input of the encoder is distorted while the target stays clean.
+
+    ``warp`` stretches the mel axis by up to this share (vocal tract length), ``noise`` adds Gaussian noise of up to
+    this many deviations, ``tilt`` a straight line over the bands of this deviation, ``mask`` hides up to this many
+    frames twice a crop. ``warp`` and ``tilt`` need bands for features, so they are for log-mel input.
+    """
+
+    warp: float = 0.0
+    noise: float = 0.0
+    tilt: float = 0.0
+    mask: int = 0
+
+
+def augment(frames: Tensor, config: AugmentConfig) -> Tensor:
+    """Distorted copy of normalised ``frames`` float32 ``[batch, frame, dim]``, each row in its own way."""
+    batch, time, dim = frames.shape
+    if config.warp:
+        factor = 1 + config.warp * (2 * torch.rand(batch, device=frames.device) - 1)
+        at = (torch.arange(dim, device=frames.device) * factor[:, None]).clamp(0, dim - 1)
+        low = at.floor().long().clamp(max=dim - 2)
+        share = (at - low)[:, None]
+        index = low[:, None].expand(-1, time, -1)
+        frames = frames.gather(2, index) * (1 - share) + frames.gather(2, index + 1) * share
+    if config.tilt:
+        line = torch.linspace(-1, 1, dim, device=frames.device)
+        frames = frames + config.tilt * torch.randn(batch, 1, 1, device=frames.device) * line
+    if config.noise:
+        strength = config.noise * torch.rand(batch, 1, 1, device=frames.device)
+        frames = frames + strength * torch.randn_like(frames)
+    if config.mask:
+        steps = torch.arange(time, device=frames.device)
+        for _ in range(2):
+            start = torch.randint(0, time, (batch, 1), device=frames.device)
+            length = torch.randint(0, config.mask + 1, (batch, 1), device=frames.device)
+            hidden = (steps >= start) & (steps < start + length)
+            frames = frames.masked_fill(hidden.unsqueeze(-1), 0.0)
+    return frames

@@ -1,0 +1,11 @@
+"""Features: from waveforms to frames. A new kind is one file and one line in ``FeatureConfig``."""
+
+from typing import Annotated
+
+from protophone.config import KIND
+from protophone.features.base import FeatureExtractor
+from protophone.features.filterbank import LogMel, LogMelConfig, Mfcc, MfccConfig
+
+__all__ = ["FeatureConfig", "FeatureExtractor", "LogMel", "LogMelConfig", "Mfcc", "MfccConfig"]
+
+FeatureConfig = Annotated[MfccConfig | LogMelConfig, KIND]

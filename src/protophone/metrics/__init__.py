@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: ABX, bit rates, intelligibility, each with what it was measured on."""

@@ -1,0 +1,173 @@
+"""A bundle in use: ``protophone.load(bundle)`` gives a ``Model`` that encodes, decodes and converts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from protophone import audio
+from protophone.bundle import Bundle, Part
+from protophone.config import dump, parse
+from protophone.encoders import EncoderConfig
+from protophone.encoders.base import Encoder
+from protophone.errors import BundleError, InputError, UnitsError
+from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
+from protophone.vocoders import VocoderConfig
+from protophone.vocoders.base import Vocoder
+
+__all__ = ["DEFAULT_BUNDLE", "Model", "encoder_part", "load", "voice_part"]
+
+DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "prompts"
+_LONG = 60  # seconds above which a recording is encoded in chunks
+
+
+def load(bundle: str | Path | None = None, *, device: str = "cpu") -> "Model":
+    """The model in ``bundle`` (a bundle, or a folder ``discover`` wrote); without one, the bundle that is shipped.
+
+    Raises ``BundleError`` where a file of it is missing, altered, or of a newer format.
+    """
+    return Model(Bundle(DEFAULT_BUNDLE if bundle is None else bundle), device)
+
+
+class Model:
+    """An encoder and the voices that speak its units."""
+
+    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+        self.bundle = bundle
+        self.device = torch.device(device)
+        part = bundle.encoder()
+        self.encoder: Encoder = _filled(
+            parse(EncoderConfig, part.config, source=str(bundle.folder / "encoder.toml")).build(
+                tuple(part.facts["speakers"])
+            ),
+            part,
+            bundle.folder / "encoder.safetensors",
+        ).to(self.device)
+        if self.encoder.codebook.hash != part.facts["codebook"]:
+            raise BundleError(
+                f"{bundle.folder}: the codebook's hash is {self.encoder.codebook.hash}, bundle.json says "
+                f"{part.facts['codebook']}; copy the whole folder again"
+            )
+        self._voices = {
+            speaker: folder for folder, facts in bundle.voices.items() for speaker in facts["speakers"]
+        }
+        self._vocoders: dict[str, Vocoder] = {}
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of the voices it can speak in."""
+        return tuple(self._voices)
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz of the sound it takes and makes."""
+        return self.encoder.sample_rate
+
+    def encode(self, source: str | Path | Recording | np.ndarray) -> Utterance:
+        """Units of a recording: a file, a segment of one, or float32 ``[sample]`` at ``sample_rate``.
+
+        A recording longer than a minute is encoded in chunks, in bounded memory, to the same units.
+        """
+        name = source.id if isinstance(source, Recording) else "" if isinstance(source, np.ndarray) else Path(source).stem
+        if isinstance(source, np.ndarray):
+            return self._utterance(self.encoder.encode(self._batch([source])), len(source), name)
+        counted = [0]
+
+        def blocks() -> Iterator[np.ndarray]:
+            counted[0] = 0
+            for block in audio.stream(source, self.sample_rate, 10 * self.sample_rate):
+                counted[0] += len(block)
+                yield block
+
+        held: list[np.ndarray] = []
+        for block in blocks():
+            held.append(block)
+            if counted[0] > _LONG * self.sample_rate:
+                held.clear()
+                units = self.encoder.encode_stream(blocks)
+                break
+        else:
+            samples = np.concatenate(held) if held else np.zeros(0, np.float32)
+            audio.check_speech(samples, str(name), self.sample_rate)
+            units = self.encoder.encode(self._batch([samples]))
+        return self._utterance(units, counted[0], name)
+
+    def encode_batch(self, arrays: list[np.ndarray]) -> UnitBatch:
+        """Units of several recordings at ``sample_rate``, each as it would be alone."""
+        return self.encoder.encode(self._batch(arrays))
+
+    def represent(self, source: str | Path | Recording | np.ndarray) -> FeatureBatch:
+        """What ABX scores of a recording: the vectors of its units."""
+        return self.encoder.vectors(self.encode(source).content)
+
+    def decode(self, units: Utterance, voice: str | None = None) -> AudioBatch:
+        """Sound of ``units`` in ``voice`` (without one: the utterance's own, or the first), ``num_samples`` long."""
+        wanted = voice or (units.voice if isinstance(units.voice, str) else None)
+        if not self._voices:
+            raise InputError(f"{self.bundle.folder}: this bundle has no voice; train one with protophone train")
+        name = wanted if wanted is not None else self.voices[0]
+        if name not in self._voices:
+            raise InputError(f"no voice {name!r} in {self.bundle.folder}; the voices are: {', '.join(self.voices)}")
+        vocoder = self._vocoder(self._voices[name])
+        content = units.content.expand() if units.content.durations is not None else units.content
+        sound = vocoder.synthesize(content, units.pitch, name)
+        length = min(units.num_samples, sound.samples.shape[1])
+        return AudioBatch(sound.samples[:, :length].cpu(), torch.tensor([length]), sound.sample_rate)
+
+    def convert(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> AudioBatch:
+        """The words of ``source`` in ``voice``."""
+        return self.decode(self.encode(source), voice)
+
+    def _batch(self, arrays: list[np.ndarray]) -> AudioBatch:
+        return AudioBatch.from_arrays(arrays, self.sample_rate).to(self.device)
+
+    def _utterance(self, units: UnitBatch, num_samples: int, name: str) -> Utterance:
+        return Utterance(content=units, num_samples=num_samples, id=str(name))
+
+    def _vocoder(self, folder: str) -> Vocoder:
+        if folder not in self._vocoders:
+            part = self.bundle.voice(folder)
+            if part.facts["codebook"] != self.encoder.codebook.hash:
+                raise UnitsError(
+                    f"{self.bundle.folder / 'voices' / folder}: speaks units of codebook {part.facts['codebook']}, "
+                    f"this encoder's is {self.encoder.codebook.hash}; train the voice on this bundle"
+                )
+            config = parse(VocoderConfig, part.config, source=str(self.bundle.folder / "voices" / folder))
+            vocoder = config.build(self.encoder.codebook, self.encoder.grid, tuple(part.facts["speakers"]))
+            self._vocoders[folder] = _filled(vocoder, part, Path(folder)).to(self.device)
+        return self._vocoders[folder]
+
+
+def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
+    """What a bundle keeps of an encoder."""
+    grid = encoder.grid
+    facts = {
+        "kind": encoder.config.kind,
+        "sample_rate": encoder.sample_rate,
+        "hop": grid.hop,
+        "offset": grid.offset,
+        "context": list(encoder.context),
+        "normalization": encoder.normalization,
+        "sizes": list(encoder.sizes),
+        "codebook": encoder.codebook.hash,
+        "speakers": list(speakers),
+    }
+    return Part(dump(encoder.config), encoder.state_dict(), facts)
+
+
+def voice_part(vocoder: Vocoder) -> Part:
+    """What a bundle keeps of a vocoder; the judge that trained it stays behind."""
+    weights = {name: tensor for name, tensor in vocoder.state_dict().items() if not name.startswith("judge.")}
+    facts = {"speakers": list(vocoder.voices), "codebook": vocoder.codebook, "pitch": False}
+    return Part(dump(vocoder.config), weights, facts)
+
+
+def _filled(module, part: Part, path: Path):
+    """``module`` with the weights of ``part``, ready for use."""
+    own = module.state_dict()
+    missing = [name for name in own if name not in part.weights and not name.startswith("judge.")]
+    if missing or any(name not in own or own[name].shape != value.shape for name, value in part.weights.items()):
+        raise BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
+    module.load_state_dict(dict(part.weights), strict=False)
+    return module.eval()

@@ -1,0 +1,135 @@
+"""Vector quantization: the nearest code vector, learned while the network around it learns.
+
+Two ways of moving the codebook: ``gradient``, equation 3 of Tjandra et al. 2019 (arXiv 1905.11449) with its codebook
+and commitment terms, and ``ema``, moving averages of what each code was given (van den Oord et al. 2017, appendix A)
+with a restart of codes that nothing chooses.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from protophone.config import config
+from protophone.quantizers.base import Quantizer
+from protophone.types import Codebook
+
+__all__ = ["Quantized", "VQConfig", "VectorQuantizer"]
+
+
+@config
+class VQConfig:
+    """Options of vector quantization.
+
+    ``commitment`` is gamma of equation 3. ``decay`` and ``restart_below`` concern ``ema`` alone: the memory of the
+    averages, and the share of an even load under which a code is moved onto a frame of the batch.
+    """
+
+    kind: Literal["vq"] = "vq"
+    num_units: int = 256
+    dim: int = 64
+    update: Literal["ema", "gradient"] = "ema"
+    commitment: float = 0.25
+    decay: float = 0.99
+    restart_below: float = 0.03
+
+    def build(self) -> "VectorQuantizer":
+        """A quantizer with an empty codebook, filled by k-means on the first batch it is trained on."""
+        return VectorQuantizer(self)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """``vectors`` carry the straight-through gradient; ``loss`` is what training adds for the quantizer's sake."""
+
+    vectors: Tensor
+    codes: Tensor
+    loss: Tensor
+
+
+class VectorQuantizer(Quantizer):
+    """Nearest code vector by Euclidean distance (equation 1), straight-through gradient to the encoder."""
+
+    started: Tensor
+    vectors: Tensor
+    load: Tensor
+    total: Tensor
+
+    def __init__(self, config: VQConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dim = config.dim
+        vectors = torch.zeros(config.num_units, config.dim)
+        self.register_buffer("started", torch.tensor(False))
+        if config.update == "ema":
+            self.register_buffer("vectors", vectors)
+            self.register_buffer("load", torch.ones(config.num_units))
+            self.register_buffer("total", vectors.clone())
+        else:
+            self.vectors = nn.Parameter(vectors)
+
+    @property
+    def codebook(self) -> Codebook:
+        """The code vectors, float32 ``[1, num_units, dim]``."""
+        return Codebook(self.vectors.detach()[None])
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Codes int64 ``[batch, 1, frame]``."""
+        return self._nearest(frames)[:, None]
+
+    def forward(self, frames: Tensor) -> Quantized:
+        """One training step's quantization of ``frames`` float32 ``[batch, frame, dim]``."""
+        flat = frames.reshape(-1, self.dim)
+        if self.training and not self.started:
+            self._start(flat.detach())
+        codes = self._nearest(flat)
+        if self.training and self.config.update == "ema":
+            self._average(flat.detach(), codes)
+            codes = self._nearest(flat)
+        chosen = F.embedding(codes, self.vectors).view_as(frames)
+        loss = self.config.commitment * F.mse_loss(frames, chosen.detach())
+        if self.config.update == "gradient":
+            loss = loss + F.mse_loss(chosen, frames.detach())
+        straight = frames + (chosen - frames).detach()
+        return Quantized(straight, codes.view(frames.shape[:-1])[:, None], loss)
+
+    def _nearest(self, frames: Tensor) -> Tensor:
+        distance = self.vectors.square().sum(-1) - 2 * frames @ self.vectors.T
+        return distance.argmin(-1)
+
+    @torch.no_grad()
+    def _start(self, frames: Tensor) -> None:
+        """k-means of the first batch, so that no code is born dead."""
+        sample = frames[: 16 * self.config.num_units * 8].cpu().numpy()
+        if len(sample) >= self.config.num_units:
+            seed = int(torch.randint(2**31 - 1, (1,)))
+            centres = (
+                KMeans(self.config.num_units, n_init=1, max_iter=15, random_state=seed).fit(sample).cluster_centers_
+            )
+            self.vectors.copy_(torch.as_tensor(centres))
+        else:
+            self.vectors.copy_(frames[torch.randint(len(frames), (self.config.num_units,))])
+        if self.config.update == "ema":
+            even = len(frames) / self.config.num_units
+            self.load.fill_(even)
+            self.total.copy_(self.vectors * even)
+        self.started.fill_(True)
+
+    @torch.no_grad()
+    def _average(self, frames: Tensor, codes: Tensor) -> None:
+        keep = self.config.decay
+        load = torch.bincount(codes, minlength=self.config.num_units).to(frames.dtype)
+        total = torch.zeros_like(self.total).index_add_(0, codes, frames)
+        self.load.mul_(keep).add_(load, alpha=1 - keep)
+        self.total.mul_(keep).add_(total, alpha=1 - keep)
+        even = len(frames) / self.config.num_units
+        dead = self.load < self.config.restart_below * even
+        self.vectors.copy_(self.total / self.load.clamp_min(1e-6)[:, None])
+        if dead.any():
+            chosen = frames[torch.randint(len(frames), (int(dead.sum()),), device=frames.device)]
+            self.vectors[dead] = chosen
+            self.load[dead] = even / 2
+            self.total[dead] = chosen * even / 2

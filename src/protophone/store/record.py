@@ -1,0 +1,275 @@
+"""The units of one recording as they stand on disk: one JSON object, on one line.
+
+``offset`` is written only where it is not 0, so that a grid whose first frame is not centred on sample 0 comes back
+as it went; every other key is always there, and keys that are not the format's own are kept.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from protophone.errors import UnitsError
+from protophone.types import FrameGrid, UnitBatch
+
+__all__ = ["PitchRecord", "UnitRecord"]
+
+_REQUIRED = ("id", "codes", "hop", "sample_rate", "size", "num_samples", "bundle")
+_OWN = {*_REQUIRED, "durations", "offset", "pitch"}
+_PITCH = ("codes", "hop", "size")
+
+
+@dataclass(frozen=True, eq=False)
+class PitchRecord:
+    """The pitch stream of a recording: ``codes`` int64 ``[frame]`` below ``size``, ``hop`` samples apart."""
+
+    codes: np.ndarray
+    hop: int
+    size: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        _check_array("pitch codes", self.codes, 1)
+        _check_whole("pitch hop", self.hop, 1)
+        _check_whole("pitch offset", self.offset, None)
+        _check_range("pitch codes", self.codes, self.size)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnitRecord:
+    """The units of one recording.
+
+    ``codes`` int64 ``[codebook, frame]``; with ``durations`` int64 ``[run]``, ``[codebook, run]``, each run lasting
+    that many frames. ``sizes`` gives the entries of each codebook, ``bundle`` the hash of the codebook that made them,
+    ``num_samples`` the recording's length at ``sample_rate``. ``extra`` holds further keys (speaker, source, start).
+    ``UnitsError`` for codes or durations that cannot be.
+    """
+
+    id: str
+    codes: np.ndarray
+    hop: int
+    sample_rate: int
+    sizes: tuple[int, ...]
+    num_samples: int
+    bundle: str
+    durations: np.ndarray | None = None
+    offset: int = 0
+    pitch: PitchRecord | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, text in (("id", self.id), ("bundle", self.bundle)):
+            if not isinstance(text, str) or not text:
+                raise UnitsError(f"{name} is {text!r}; it must be a string that is not empty")
+        for name, number, least in (("hop", self.hop, 1), ("sample_rate", self.sample_rate, 1)):
+            _check_whole(name, number, least)
+        _check_whole("num_samples", self.num_samples, 0)
+        _check_whole("offset", self.offset, None)
+        _check_array("codes", self.codes, 2)
+        if not self.sizes:
+            raise UnitsError("size names no codebook; give the entries of each")
+        if len(self.codes) != len(self.sizes):
+            raise UnitsError(
+                f"codes of {len(self.codes)} codebooks, but size names {len(self.sizes)}; give one of each"
+            )
+        for k, size in enumerate(self.sizes):
+            _check_range("codes" if len(self.sizes) == 1 else f"codes of codebook {k}", self.codes[k], size)
+        if self.durations is not None:
+            _check_array("durations", self.durations, 1)
+            if len(self.durations) != self.codes.shape[1]:
+                raise UnitsError(
+                    f"{len(self.durations)} durations for {self.codes.shape[1]} codes; each run of codes needs one"
+                )
+            if len(self.durations) and int(self.durations.min()) < 1:
+                raise UnitsError(f"a duration of {int(self.durations.min())} frames; each run lasts at least one")
+        self._check_length("codes", self.num_frames, self.hop)
+        if self.pitch is not None:
+            self._check_length("pitch codes", len(self.pitch.codes), self.pitch.hop)
+        taken = sorted(_OWN & set(self.extra))
+        if taken:
+            raise UnitsError(f"extra keys {', '.join(taken)} are the format's own; name them otherwise")
+
+    def _check_length(self, what: str, frames: int, hop: int) -> None:
+        # A model with its own framing may give fewer frames than the grid, never more than the recording has room for.
+        room = -(-self.num_samples // hop)
+        if frames > room:
+            raise UnitsError(
+                f"{what} last {frames} frames of {hop} samples, but {self.num_samples} samples hold {room}; "
+                "are hop, durations and num_samples those of this recording?"
+            )
+
+    @property
+    def num_frames(self) -> int:
+        """Frames the units last, runs counted with their durations."""
+        return self.codes.shape[1] if self.durations is None else int(self.durations.sum())
+
+    @property
+    def grid(self) -> FrameGrid:
+        """Where the frames lie on the recording."""
+        return FrameGrid(self.sample_rate, self.hop, self.offset)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON object of this record, arrays still arrays; the keys in the order they are written."""
+        single = len(self.sizes) == 1
+        out: dict[str, Any] = {"id": self.id, "codes": self.codes[0] if single else self.codes}
+        if self.durations is not None:
+            out["durations"] = self.durations
+        out |= {"hop": self.hop, "sample_rate": self.sample_rate}
+        out["size"] = self.sizes[0] if single else list(self.sizes)
+        out |= {"num_samples": self.num_samples, "bundle": self.bundle}
+        if self.offset:
+            out["offset"] = self.offset
+        if self.pitch is not None:
+            out["pitch"] = {"codes": self.pitch.codes, "hop": self.pitch.hop, "size": self.pitch.size}
+            if self.pitch.offset:
+                out["pitch"]["offset"] = self.pitch.offset
+        return out | dict(self.extra)
+
+    @classmethod
+    def from_document(cls, document: Any) -> "UnitRecord":
+        """The record of a JSON object; the inverse of ``document``. ``UnitsError`` says what is amiss with it."""
+        if not isinstance(document, dict):
+            raise UnitsError('not a JSON object; a line of units is like {"id": "a", "codes": [12, 7], ...}')
+        missing = [key for key in _REQUIRED if key not in document]
+        if missing:
+            raise UnitsError(f"no {', '.join(missing)}; a line of units needs {', '.join(_REQUIRED)}")
+        size = document["size"]
+        codes = _whole_numbers("codes", document["codes"])
+        if isinstance(size, list):
+            if codes.ndim == 1 and codes.size == 0:  # no codebooks; refused with the sizes
+                codes = codes.reshape(0, 0)
+            if codes.ndim != 2:
+                raise UnitsError("size is a list, so codes must be a list of lists, one for each codebook")
+        elif codes.ndim != 1:
+            raise UnitsError("size is one number, so codes must be a flat list; for several codebooks list their sizes")
+        durations = document.get("durations")
+        return cls(
+            id=document["id"],
+            codes=np.atleast_2d(codes),
+            hop=document["hop"],
+            sample_rate=document["sample_rate"],
+            sizes=tuple(size) if isinstance(size, list) else (size,),
+            num_samples=document["num_samples"],
+            bundle=document["bundle"],
+            durations=None if durations is None else _whole_numbers("durations", durations),
+            offset=document.get("offset", 0),
+            pitch=_pitch(document["pitch"]) if document.get("pitch") is not None else None,
+            extra={key: value for key, value in document.items() if key not in _OWN},
+        )
+
+    def to_json(self) -> str:
+        """This record as one line of JSON, without the line's end."""
+        try:
+            line = json.dumps(self.document(), ensure_ascii=False, allow_nan=False, default=_as_list)
+            line.encode()
+        except (TypeError, ValueError) as error:
+            raise UnitsError(
+                f"{self.id!r}: cannot be written as JSON ({error}); mend its id or its extra keys"
+            ) from None
+        return line
+
+    @classmethod
+    def from_json(cls, line: str | bytes, source: str = "units", number: int = 1) -> "UnitRecord":
+        """The record on line ``number`` of ``source``; ``UnitsError`` with both for a line that is none."""
+        where = f"{source}:{number}"
+        try:
+            return cls.from_document(json.loads(line, parse_constant=_refuse_constant))
+        except UnitsError as error:
+            raise UnitsError(f"{where}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UnitsError(f"{where}: not JSON ({error}); a line cut short? encode this recording again") from None
+
+    def to_batch(self) -> UnitBatch:
+        """These units as a batch of one."""
+        return UnitBatch(
+            torch.from_numpy(self.codes.copy())[None],
+            torch.tensor([self.codes.shape[1]]),
+            self.sizes,
+            self.grid,
+            None if self.durations is None else torch.from_numpy(self.durations.copy())[None],
+            self.bundle,
+        )
+
+    @classmethod
+    def from_batch(
+        cls,
+        batch: UnitBatch,
+        recording: str,
+        num_samples: int,
+        *,
+        index: int = 0,
+        pitch: PitchRecord | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> "UnitRecord":
+        """Row ``index`` of a batch, padding left out, as the record of ``recording`` (its id)."""
+        if batch.codebook is None:
+            raise UnitsError(
+                f"{recording!r}: units of no known codebook; encode them with a bundle before storing them"
+            )
+        length = int(batch.lengths[index])
+        return cls(
+            id=recording,
+            codes=batch[index],
+            hop=batch.grid.hop,
+            sample_rate=batch.grid.sample_rate,
+            sizes=batch.sizes,
+            num_samples=num_samples,
+            bundle=batch.codebook,
+            durations=None if batch.durations is None else batch.durations[index, :length].cpu().numpy(),
+            offset=batch.grid.offset,
+            pitch=pitch,
+            extra=dict(extra or {}),
+        )
+
+
+def _pitch(value: Any) -> PitchRecord:
+    if not isinstance(value, dict) or any(key not in value for key in _PITCH) or set(value) - {*_PITCH, "offset"}:
+        raise UnitsError(f"pitch must be an object of {', '.join(_PITCH)} and, where it is not 0, offset")
+    codes = _whole_numbers("pitch codes", value["codes"])
+    return PitchRecord(codes, value["hop"], value["size"], value.get("offset", 0))
+
+
+def _whole_numbers(name: str, value: Any) -> np.ndarray:
+    """A JSON list, or lists of one length, of whole numbers as int64."""
+    try:
+        array = np.asarray(value) if isinstance(value, list | np.ndarray) else np.array(None)
+    except ValueError:
+        raise UnitsError(f"{name} are lists of different lengths; every codebook has one code a frame") from None
+    if array.ndim and array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise UnitsError(f"{name} must be a list of whole numbers")
+    return array.astype(np.int64)
+
+
+def _check_array(name: str, array: np.ndarray, rank: int) -> None:
+    if array.dtype != np.int64 or array.ndim != rank:
+        raise UnitsError(f"{name} must be int64 of rank {rank}, got {array.dtype} of shape {array.shape}")
+
+
+def _check_whole(name: str, value: Any, least: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or (least is not None and value < least):
+        bound = "" if least is None else f", at least {least}"
+        raise UnitsError(f"{name} is {value!r}; it must be a whole number{bound}")
+
+
+def _check_range(name: str, codes: np.ndarray, size: Any) -> None:
+    _check_whole("pitch size" if name.startswith("pitch") else "size", size, 1)
+    if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < size:
+        raise UnitsError(
+            f"{name} run from {int(codes.min())} to {int(codes.max())}, outside 0 to {size - 1}; "
+            "are these the units of another bundle?"
+        )
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{value!r} of type {type(value).__name__} has no JSON form")
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")

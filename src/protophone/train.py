@@ -1,0 +1,216 @@
+"""The one training loop: batches in, a model's named losses down, exact resume.
+
+A model yields ``(name, loss)`` pairs, one a set of parameters; each loss steps the optimiser of its name before the
+next is computed, so a GAN is no second loop. All randomness of a step comes from the seed and the step's number: a run
+that was killed goes on to the same bytes (same machine, CPU, thread count).
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from protophone.config import config
+from protophone.errors import InputError
+from protophone.files import atomic, read_json, write_json
+
+__all__ = ["Progress", "Run", "TrainConfig", "Trainable", "train"]
+
+
+@config
+class TrainConfig:
+    """How long and how to train.
+
+    ``steps`` or ``minutes``: a budget in minutes is turned into steps once, by timing, and kept beside the run.
+    ``precision`` is Fabric's (``bf16-mixed`` is two to three times faster on recent CPUs and on GPUs).
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    batch: int = 48
+    crop: int = 160
+    learning_rate: float = 1e-3
+    final_rate: float = 0.02
+    warmup: int = 200
+    weight_decay: float = 1e-3
+    clip: float = 5.0
+    seed: int = 0
+    save_every: int = 500
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    device: str = "auto"
+
+
+class Trainable(Protocol):
+    """A model that can be trained: ``parameters_of(name)`` for each name that ``losses`` yields."""
+
+    figures: dict[str, Tensor]
+
+    def losses(self, batch: Any) -> Iterator[tuple[str, Tensor]]:
+        """Pairs of a name and a loss."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands: step, steps in all, smoothed figures, seconds left."""
+
+    step: int
+    steps: int
+    figures: dict[str, float]
+    seconds_left: float
+
+
+@dataclass
+class Run:
+    """A folder that holds a training's state: enough to go on after a kill."""
+
+    folder: Path
+    history: dict[str, list[list[float]]] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        """Weights and optimiser state of the last saved step."""
+        return self.folder / "state.safetensors"
+
+    def save(self, model: nn.Module, optimizers: dict[str, torch.optim.Optimizer], step: int) -> None:
+        """Writes everything as one file, whole or not at all."""
+        tensors = {f"model/{name}": tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        for name, optimizer in optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                for key, value in state.items():
+                    tensors[f"optimizer/{name}/{index}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+        metadata = {"step": str(step), "history": json.dumps(self.history)}
+        with atomic(self.state) as temporary:
+            temporary.write_bytes(save(tensors, metadata))
+
+    def resume(self, model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> int:
+        """Loads the last saved state into model and optimisers; the number of steps done."""
+        if not self.state.exists():
+            return 0
+        with safe_open(self.state, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            metadata = file.metadata()
+        weights = {key.removeprefix("model/"): value for key, value in tensors.items() if key.startswith("model/")}
+        model.load_state_dict(weights)
+        for name, optimizer in optimizers.items():
+            states: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                kind, *rest = key.split("/")
+                if kind == "optimizer" and rest[0] == name:
+                    states.setdefault(int(rest[1]), {})[rest[2]] = value
+            optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        self.history = json.loads(metadata["history"])
+        return int(metadata["step"])
+
+
+def train(
+    model: nn.Module,
+    sampler: Callable[[int], Any],
+    settings: TrainConfig,
+    folder: str | Path,
+    *,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Run:
+    """Trains ``model`` on ``sampler(step)`` and leaves its state in ``folder``; goes on where an earlier run stopped.
+
+    ``model.parameter_groups()`` names the parameters each loss of ``model.losses(batch)`` steps. Raises ``InputError``
+    when ``folder`` holds a run of other settings, or when a loss is no longer finite.
+    """
+    folder = Path(folder)
+    fabric = Fabric(accelerator=settings.device, devices=1, precision=settings.precision)
+    model = model.to(fabric.device)
+    optimizers = {
+        name: torch.optim.AdamW(
+            list(parameters), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+        )
+        for name, parameters in model.parameter_groups().items()
+    }
+    run = Run(folder)
+    steps = _budget(model, sampler, settings, folder, fabric)
+    done = run.resume(model, optimizers)
+    model.train()
+    started, smoothed = time.monotonic(), {}
+    first = done
+    for step in range(done, steps):
+        rate = settings.learning_rate * _schedule(step, steps, settings)
+        figures = _step(model, optimizers, sampler, settings, fabric, step, rate)
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{folder}: the loss {name} is {value} at step {step}; train with a smaller rate, "
+                    "for example --set 'train.learning_rate = 3e-4'"
+                )
+            smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value
+        if step % 20 == 0 or step == steps - 1:
+            for name, value in smoothed.items():
+                run.history.setdefault(name, []).append([step, round(value, 6)])
+            elapsed = time.monotonic() - started
+            report(Progress(step + 1, steps, dict(smoothed), elapsed / (step + 1 - first) * (steps - step - 1)))
+        if (step + 1) % settings.save_every == 0 or step == steps - 1:
+            run.save(model, optimizers, step + 1)
+    model.eval()
+    return run
+
+
+def _step(model, optimizers, sampler, settings, fabric, step, rate) -> dict[str, float]:
+    """One batch: each named loss steps its own optimiser."""
+    torch.manual_seed(hash((settings.seed, step)) % 2**31)
+    batch = sampler(step).to(fabric.device)
+    with fabric.autocast():
+        losses = iter(model.losses(batch))
+        while True:
+            name, loss = next(losses, (None, None))
+            if name is None:
+                break
+            optimizer = optimizers[name]
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], settings.clip)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+    return {name: float(value) for name, value in model.figures.items()}
+
+
+def _schedule(step: int, steps: int, settings: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine down to ``final_rate`` of the peak."""
+    warmup = min(settings.warmup, max(1, steps // 10))
+    if step < warmup:
+        return (step + 1) / warmup
+    along = (step - warmup) / max(1, steps - warmup)
+    return settings.final_rate + (1 - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * along))
+
+
+def _budget(model, sampler, settings, folder, fabric) -> int:
+    """Steps to train: as the config says, or as many as fit its minutes, measured once and kept in ``budget.json``."""
+    if (settings.steps is None) == (settings.minutes is None):
+        raise InputError("train needs either steps or minutes, for example --set 'train.steps = 2000'")
+    if settings.steps is not None:
+        return settings.steps
+    path = folder / "budget.json"
+    if path.exists():
+        kept = read_json(path)
+        if kept["minutes"] == settings.minutes:
+            return kept["steps"]
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    throwaway = {
+        name: torch.optim.AdamW(list(parameters), lr=0.0) for name, parameters in model.parameter_groups().items()
+    }
+    model.train()
+    seconds = []
+    for trial in range(8):
+        begun = time.monotonic()
+        _step(model, throwaway, sampler, settings, fabric, trial, 0.0)
+        seconds.append(time.monotonic() - begun)
+    model.load_state_dict(weights)
+    steps = max(1, round(settings.minutes * 60 / sorted(seconds[2:])[3]))
+    write_json(path, {"minutes": settings.minutes, "steps": steps})
+    return steps

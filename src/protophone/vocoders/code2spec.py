@@ -1,0 +1,172 @@
+"""Code2Spec: units to a linear magnitude spectrogram, then Griffin-Lim (Tjandra et al. 2019, section 3).
+
+Each code vector is repeated for the frames it stands for; four layers of convolutions with several kernels side by
+side, batch normalisation and LeakyReLU see it at several scales at once; a last one writes 1025 bins. One inverter a
+voice as in the paper, or one for many with a speaker embedding beside the code.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from protophone.config import config
+from protophone.spectral import griffin_lim, stft
+from protophone.types import AudioBatch, Codebook, Crops, FrameGrid, UnitBatch
+from protophone.vocoders.adversarial import SpectrogramDiscriminator, discriminator_loss, generator_loss
+from protophone.vocoders.base import Vocoder
+
+__all__ = ["Code2Spec", "Code2SpecConfig"]
+
+_FLOOR = 1e-5  # of magnitudes, about -100 dB
+_KERNELS = (1, 3, 5, 7)
+_EDGE = 3  # frames of a crop that its window reaches past
+
+
+@config
+class Code2SpecConfig:
+    """Options of the inverter; ``configs/code2spec.toml`` has the defaults.
+
+    ``scale`` says in which magnitudes the squared error is counted: ``linear`` as in the paper, or ``log``, which
+    weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9.
+    ``sharpness`` raises the magnitudes to this power before phases are sought.
+    """
+
+    kind: Literal["code2spec"] = "code2spec"
+    channels: int = 512
+    layers: int = 4
+    n_fft: int = 2048
+    window_length: int = 800
+    hop: int = 160
+    scale: Literal["log", "linear"] = "log"
+    adversary: Literal["none", "lsgan", "wgan"] = "lsgan"
+    mse_weight: float = 10.0
+    adversarial_weight: float = 1.0
+    speaker_dim: int = 64
+    iterations: int = 60
+    sharpness: float = 1.2
+
+    def build(self, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> "Code2Spec":
+        """An untrained inverter for the units of ``codebook`` on ``grid``, in ``voices``."""
+        return Code2Spec(self, codebook, grid, voices)
+
+
+class _MultiScale(nn.Module):
+    """Kernels 1, 3, 5 and 7 side by side, a quarter of the channels each."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        quarter = channels // len(_KERNELS)
+        self.scales = nn.ModuleList(nn.Conv1d(inputs, quarter, k, padding=k // 2) for k in _KERNELS)
+        self.activated = nn.Sequential(nn.BatchNorm1d(channels), nn.LeakyReLU(0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activated(torch.cat([scale(x) for scale in self.scales], 1))
+
+
+class Code2Spec(Vocoder):
+    """The inverter's network and its judge."""
+
+    def __init__(self, config: Code2SpecConfig, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> None:
+        super().__init__()
+        self.config = config
+        self.grid = grid
+        self.voices = voices
+        self.codebook = codebook.hash
+        self.repeat = grid.hop // config.hop
+        self.register_buffer("vectors", codebook.vectors.clone())
+        bins = config.n_fft // 2 + 1
+        self.speakers = nn.Embedding(len(voices), config.speaker_dim)
+        widths = [codebook.vectors.shape[0] * codebook.vectors.shape[2] + config.speaker_dim] + [
+            config.channels
+        ] * config.layers
+        self.body = nn.ModuleList(_MultiScale(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.head = nn.Conv1d(config.channels, bins, 1)
+        self.register_buffer("mean", torch.zeros(bins))
+        self.register_buffer("deviation", torch.ones(bins))
+        self.judge = SpectrogramDiscriminator() if config.adversary != "none" else None
+
+    @property
+    def context(self) -> int:
+        """Frames on each side that a frame depends on."""
+        return self.config.layers * (max(_KERNELS) // 2)
+
+    def forward(self, codes: Tensor, voice: Tensor) -> Tensor:
+        """Scaled spectrogram ``[batch, unit * repeat, bin]`` of codes ``[batch, codebook, unit]`` in voice ``[batch]``."""
+        vectors = Codebook(self.vectors).lookup(codes).repeat_interleave(self.repeat, dim=1)
+        told = self.speakers(voice)[:, None].expand(-1, vectors.shape[1], -1)
+        x = torch.cat([vectors, told], -1).transpose(1, 2)
+        for index, layer in enumerate(self.body):
+            y = layer(x)
+            x = x + y if index else y
+        return self.head(x).transpose(1, 2)
+
+    def scaled(self, samples: Tensor) -> Tensor:
+        """Spectrogram of ``samples`` ``[batch, sample]`` as the network writes it, ``[batch, frame, bin]``."""
+        magnitude = stft(samples, self.config.n_fft, self.config.hop, self.config.window_length).abs()
+        if self.config.scale == "log":
+            magnitude = magnitude.clamp_min(_FLOOR).log()
+        return (magnitude - self.mean) / self.deviation
+
+    def magnitude(self, scaled: Tensor) -> Tensor:
+        """Linear magnitudes of what the network wrote."""
+        raw = scaled * self.deviation + self.mean
+        return raw.exp() if self.config.scale == "log" else raw.clamp_min(0)
+
+    @torch.inference_mode()
+    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:
+        """Sound of the units in ``voice``; each row as it would sound alone."""
+        self.check_units(content)
+        speaker = torch.tensor([self.voice_index(voice)], device=self.vectors.device)
+        sounds = []
+        for row in range(len(content)):
+            codes = content.codes[row : row + 1, :, : int(content.lengths[row])].to(self.vectors.device)
+            magnitude = self.magnitude(self(codes, speaker).float()) ** self.config.sharpness
+            samples = griffin_lim(
+                magnitude,
+                n_fft=self.config.n_fft,
+                hop=self.config.hop,
+                window_length=self.config.window_length,
+                iterations=self.config.iterations,
+            )[0]
+            wanted = int(content.lengths[row]) * self.grid.hop
+            sounds.append(F.pad(samples[:wanted], (0, wanted - min(wanted, len(samples)))).cpu().numpy())
+        return AudioBatch.from_arrays(sounds, self.grid.sample_rate)
+
+    @torch.no_grad()
+    def calibrate(self, samples: Tensor) -> None:
+        """Mean and deviation of each bin over ``samples`` ``[batch, sample]``, before training starts."""
+        spectrogram = self.scaled(samples).flatten(0, 1)
+        self.mean.copy_(spectrogram.mean(0))
+        self.deviation.copy_(spectrogram.std(0).clamp_min(1e-3))
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The judge steps before the inverter."""
+        judged = list(self.judge.parameters()) if self.judge is not None else []
+        theirs = {id(parameter) for parameter in judged}
+        inverter = [parameter for parameter in self.parameters() if id(parameter) not in theirs]
+        return {"discriminator": judged, "inverter": inverter} if judged else {"inverter": inverter}
+
+    def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
+        """Equations 6 to 9 on crops of codes (``frames``) and samples (``target``)."""
+        codes = batch.frames.long().transpose(1, 2)
+        with torch.no_grad(), torch.autocast(codes.device.type, enabled=False):
+            real = self.scaled(batch.target[..., 0] / 32767)[:, : codes.shape[2] * self.repeat]
+        fake = self(codes, batch.speakers).float()
+        # A crop's first and last frames see its cut edges: they are left out, and so is what lies past a recording.
+        inner = slice(_EDGE, -_EDGE)
+        fake, real = fake[:, inner], real[:, inner]
+        mask = batch.mask.repeat_interleave(self.repeat, 1)[:, inner]
+        error = ((fake - real).square().mean(-1) * mask).sum() / mask.sum().clamp_min(1)
+        self.figures = {"mse": error.detach()}
+        loss = self.config.mse_weight * error
+        if self.judge is not None:
+            judged = discriminator_loss(self.judge, real, fake.detach(), self.config.adversary)
+            self.figures["discriminator"] = judged.detach()
+            yield "discriminator", judged
+            fooled = generator_loss(self.judge(fake), self.config.adversary)
+            self.figures["adversarial"] = fooled.detach()
+            loss = loss + self.config.adversarial_weight * fooled
+        yield "inverter", loss

@@ -1,0 +1,42 @@
+"""Shared fixtures: where the recordings lie, seeds, and small sounds that behave like speech."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def corpus(name: str) -> Path:
+    """Folder of a corpus of real recordings; skips the test, saying so, where it is not there."""
+    folder = DATA / name
+    if not folder.is_dir():
+        pytest.skip(f"the {name} recordings are not at {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+def babble(seconds: float, seed: int = 0, sample_rate: int = 16000, pitch: float = 120.0) -> np.ndarray:
+    """Vowel-like sound whose formants jump every 80 to 200 ms: float32 ``[sample]``."""
+    rng = np.random.default_rng(seed)
+    total = int(seconds * sample_rate)
+    out = np.zeros(total)
+    at = 0
+    while at < total:
+        length = min(int(rng.uniform(0.08, 0.2) * sample_rate), total - at)
+        t = np.arange(length) / sample_rate
+        formants = rng.choice([300, 500, 700], 1)[0], rng.choice([900, 1500, 2200], 1)[0]
+        for harmonic in range(1, 30):
+            frequency = harmonic * pitch
+            gain = sum(1 / (1 + ((frequency - formant) / 150) ** 2) for formant in formants)
+            out[at : at + length] += gain * np.sin(2 * np.pi * frequency * t)
+        at += length
+    out += 0.01 * rng.standard_normal(total)
+    return (0.3 * out / np.abs(out).max()).astype(np.float32)
