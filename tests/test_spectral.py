@@ -136,7 +136,8 @@ def test_mel_to_magnitude_meets_the_bands_and_stays_positive():
     again = spectral.magnitude_to_mel(magnitude, 16000, 512, 80)
     assert (magnitude >= 0).all()
     assert torch.isfinite(magnitude).all()
-    assert (again - mel).norm() < 0.01 * mel.norm()
+    assert (again - mel).norm() < 0.02 * mel.norm()
+    assert (again.log() - mel.log()).abs().mean() < 0.01
     theirs = librosa.feature.inverse.mel_to_stft(mel[0].numpy().T, sr=16000, n_fft=512).T
     theirs = spectral.magnitude_to_mel(torch.tensor(theirs)[None], 16000, 512, 80)
     assert (again - mel).norm() < (theirs - mel).norm()

@@ -19,7 +19,7 @@ from protophone.files import refuse_existing, write_json
 from protophone.formats import write_zerospeech
 from protophone.model import Model
 from protophone.store import UnitRecord, UnitsWriter, write_features
-from protophone.types import Recording, UnitBatch, Utterance
+from protophone.types import Recording, UnitBatch
 
 __all__ = ["Done", "Form", "check_failures", "decode_corpus", "encode_corpus"]
 
@@ -100,10 +100,9 @@ def decode_corpus(
     for record in records:
         path = folder / f"{record.id}.wav"
         if not path.exists():
-            units = record.to_batch()
             own = record.extra.get("speaker")
             name = voice or (own if own in model.voices else None)
-            sound = model.decode(Utterance(content=units, num_samples=record.num_samples, id=record.id), name)
+            sound = model.decode(record.to_utterance(), name)
             audio.write(path, sound[0], sound.sample_rate)
         done.recordings += 1
         done.seconds += record.num_samples / record.sample_rate

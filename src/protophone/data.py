@@ -4,7 +4,7 @@ A ``Pack`` is one memory-mapped array with where each recording lies in it, writ
 memory does not grow with the corpus. Crops depend on the seed and the step alone, so training resumes exactly.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import atomic, read_json, write_json
 from protophone.types import Crops, Recording
+from protophone.vad import Segment
 
 __all__ = ["NOBODY", "CropSampler", "Pack", "Packed"]
 
@@ -104,6 +105,20 @@ class Pack:
         if failures is not None:
             failures += failed
         return cls.open(folder)
+
+    def cut(self, segments: Mapping[str, Sequence[Segment]], hop: int, *, scale: int = 1) -> "Pack":
+        """The same array with a row for each segment (in samples) of each recording.
+
+        Segments are widened to whole frames of ``hop`` samples; a frame is ``scale`` steps of the array.
+        """
+        rows = []
+        for row in self.rows:
+            for segment in segments[row.id]:
+                first = segment.start // hop
+                end = min(-(-segment.end // hop), row.length // scale)
+                if end > first:
+                    rows.append(Packed(row.id, row.speaker, row.start + first * scale, (end - first) * scale))
+        return Pack(self.array, rows)
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One recording's part of the array."""

@@ -3,11 +3,14 @@
 Every stage leaves its result in the output folder and is skipped when that is there, so an interrupted run goes on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import numpy as np
 
 from protophone import audio
 from protophone.bundle import add_voice
@@ -32,6 +35,7 @@ from protophone.vocoders.code2spec import Code2SpecConfig
 __all__ = ["LEAST_MINUTES", "DiscoverConfig", "Watcher", "discover"]
 
 LEAST_MINUTES = 10.0  # of speech; below it units are learned, but they are few people's sounds and little of them
+_RATE = 16000
 _LONGEST_MINUTES = 90.0  # of training unless asked for more
 _HELD_OUT = 8  # recordings at most that are kept from training, to be listened to
 
@@ -40,8 +44,8 @@ _HELD_OUT = 8  # recordings at most that are kept from training, to be listened 
 class DiscoverConfig:
     """Options of ``discover``.
 
-    ``minutes`` is the budget for training in all; without it, as long as the recordings last, 90 at most. A quarter of
-    it goes to the voice's training for k-means and mixtures' sake too, nearly half where the units are trained as well.
+    ``minutes`` is the budget for training in all; without it, as long as the recordings last, 90 at most. Half of
+    it goes to the units' training, the rest to the voice's.
     """
 
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
@@ -156,3 +160,116 @@ def discover(
     write_report(out / "report.html", page(document, records, by_id, model, out, survey.segments))
     check_failures(Done(failures=survey.failures), len(survey.recordings) + len(survey.failures), options.max_bad)
     return out / "report.html"
+
+
+def _begin(out: Path, source: Path, options: DiscoverConfig) -> None:
+    """Makes the output folder, or checks that it is an interrupted run with the same options."""
+    wanted = {"source": str(source), "options": asdict(options)}
+    path = out / "discover.json"
+    if not path.exists():
+        refuse_existing(out)
+        write_json(path, wanted)
+        return
+    found = read_json(path)
+    if found != wanted:
+        raise InputError(f"{out}: holds a run with other recordings or options; name another output, or give the same")
+
+
+def _survey(source: Path, out: Path, options: DiscoverConfig, watcher: Watcher) -> _Survey:
+    """Finds the recordings, listens through each once for speech, and writes what it found."""
+    path = out / "work" / "survey.json"
+    found, _ = build(source, options.speaker_from)
+    if not path.exists():
+        document: dict[str, Any] = {"segments": {}, "failures": [], "samples": {}}
+        with watcher.stage("listening", len(found)) as advance:
+            for recording in found:
+                try:
+                    segments, samples = _listen(recording)
+                    document["segments"][recording.id] = [[segment.start, segment.end] for segment in segments]
+                    document["samples"][recording.id] = samples
+                except ProtophoneError as error:
+                    document["failures"].append([recording.id, str(error)])
+                advance(1)
+        write_json(path, document)
+    document = read_json(path)
+    kept = [recording for recording in found if document["segments"].get(recording.id)]
+    silent = [name for name, segments in document["segments"].items() if not segments]
+    failures = [(name, reason) for name, reason in document["failures"]]
+    failures += [(name, f"{name}: no speech found in it; is it the right file?") for name in silent]
+    if not kept:
+        raise InputError(f"{source}: no recording with speech in it; the first: {failures[0][1]}")
+    segments = {name: [Segment(*pair) for pair in document["segments"][name]] for name in (r.id for r in kept)}
+    speech = sum(segment.end - segment.start for parts in segments.values() for segment in parts)
+    samples = sum(document["samples"][recording.id] for recording in kept)
+    write(out / "manifest.jsonl", kept)
+    return _Survey(kept, segments, failures, samples / _RATE / 60, speech / _RATE / 60)
+
+
+def _listen(recording: Recording) -> tuple[list[Segment], int]:
+    """Speech segments of a recording, in samples at 16 kHz, and its length."""
+    count = 0
+    loud = False
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal count, loud
+        for block in audio.stream(recording, _RATE, 10 * _RATE):
+            count += len(block)
+            loud = loud or bool(np.ptp(block) > 0)
+            yield block
+
+    segments = speech_segments(blocks(), _RATE, VadConfig())
+    if not loud or count < _RATE // 40:
+        audio.check_speech(np.zeros(count, np.float32), str(recording.path), _RATE)
+    return segments, count
+
+
+def _warnings(survey: _Survey, options: DiscoverConfig) -> list[str]:
+    warnings = []
+    if survey.speech_minutes < LEAST_MINUTES:
+        warnings.append(
+            f"{survey.speech_minutes:.1f} minutes of speech is little: below {LEAST_MINUTES:g} minutes units follow the "
+            "speaker and the room more than the language; an hour or more is better"
+        )
+    if options.speaker_from == "none":
+        warnings.append("everything counts as one speaker; with several, say where they are named: --speaker-from")
+    return warnings
+
+
+def _held_out(recordings: Sequence[Recording]) -> set[str]:
+    """A twentieth of the recordings, eight at most, chosen by their names; none where there is but one."""
+    ranked = sorted(recordings, key=lambda recording: hashlib.sha256(recording.id.encode()).hexdigest())
+    count = min(_HELD_OUT, max(1, len(ranked) // 20)) if len(ranked) > 1 else 0
+    return {recording.id for recording in ranked[:count]}
+
+
+def _system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
+    if options.system == "vqvae":
+        base = VQVAEConfig()
+        return replace(
+            base, time_reduction=options.time_reduction, quantizer=replace(base.quantizer, num_units=options.units)
+        )
+    kind = {"kmeans": KMeansConfig, "gmm": GMMConfig, "dpgmm": DPGMMConfig}[options.system]
+    return PipelineConfig(quantizer=kind(num_units=options.units), time_reduction=options.time_reduction)
+
+
+@contextmanager
+def _training(watcher: Watcher, title: str) -> Iterator[tuple[Callable[[Progress], None], Callable]]:
+    """A report for the training loop and a wrapper for reading, both shown on one bar each."""
+
+    def progress(recordings: Iterable[Recording]) -> Iterator[Recording]:
+        recordings = list(recordings)
+        with watcher.stage("reading", len(recordings)) as advance:
+            for recording in recordings:
+                yield recording
+                advance(1)
+
+    with watcher.stage(title, 1) as advance:
+        seen = 0
+
+        def report(state: Progress) -> None:
+            nonlocal seen
+            note = " ".join(f"{name} {value:.3f}" for name, value in state.figures.items())
+            advance(state.step - seen, note=note, total=state.steps)
+            seen = state.step
+
+        yield report, progress

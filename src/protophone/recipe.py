@@ -5,7 +5,7 @@ a finished encoder beside the sound and trains an inverter. Both go on where the
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +25,7 @@ from protophone.manifest import build
 from protophone.model import Model, encoder_part, voice_part
 from protophone.train import Progress, Run, TrainConfig, train
 from protophone.types import AudioBatch, Recording
+from protophone.vad import Segment
 from protophone.vocoders.code2spec import Code2Spec, Code2SpecConfig
 
 __all__ = [
@@ -81,6 +82,7 @@ def fit_encoder(
     training: TrainConfig,
     folder: str | Path,
     *,
+    segments: Mapping[str, Sequence[Segment]] | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     progress: Callable[[Iterable[Recording]], Iterable[Recording]] = iter,
     failures: list[tuple[str, str]] | None = None,
@@ -94,13 +96,18 @@ def fit_encoder(
     torch.manual_seed(training.seed)
     encoder = settings.build(speakers)
     frames = _feature_pack(folder / "features", recordings, encoder.features, encoder, progress, failures)
+    hop = encoder.features.grid.hop
+    if segments is not None:
+        frames = frames.cut(segments, hop)
     if isinstance(encoder, Pipeline):
-        encoder.fit(frames, seed=training.seed)
+        encoder.fit((frames[index] for index in range(len(frames.rows))), seed=training.seed)
         return encoder.eval(), None
     target = frames
     if settings.target != settings.features:
-        kept = [recording for recording in recordings if recording.id in {row.id for row in frames.rows}]
+        read = {row.id for row in frames.rows}
+        kept = [recording for recording in recordings if recording.id in read]
         target = _feature_pack(folder / "target", kept, encoder.target, encoder, progress, None)
+        target = target.cut(segments, hop) if segments is not None else target
     sampler = CropSampler(
         frames,
         target,
@@ -145,6 +152,7 @@ def fit_voice(
     training: TrainConfig,
     folder: str | Path,
     *,
+    segments: Mapping[str, Sequence[Segment]] | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     progress: Callable[[Iterable[Recording]], Iterable[Recording]] = iter,
 ) -> tuple[Code2Spec, Run]:
@@ -165,6 +173,9 @@ def fit_voice(
 
     codes = Pack.build(folder / "codes", recordings, units, dtype="uint16", settings=marks, progress=progress)
     samples = Pack.build(folder / "sound", recordings, sound, dtype="int16", settings=marks, progress=progress)
+    if segments is not None:
+        codes = codes.cut(segments, encoder.grid.hop)
+        samples = samples.cut(segments, encoder.grid.hop, scale=encoder.grid.hop)
     torch.manual_seed(training.seed)
     vocoder = settings.build(encoder.codebook, encoder.grid, speakers)
     sampler = CropSampler(

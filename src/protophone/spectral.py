@@ -284,8 +284,8 @@ def _first_phases(
     """Spectrum of a block of frames with a first guess at its phases, and the phases the next block starts from.
 
     From frame to frame a bin's phase advances by the frequency that sounds in it. For a Gaussian window that is the
-    bin's own plus a term in the slope of the log magnitude over bins (Prusa, Balazs and Sondergaard 2017, equation 18);
-    0.25645 times the window length squared is the width of the Gaussian nearest to a Hann window (their table 1).
+    bin's own plus a term in the slope of the log magnitude over bins (Prusa, Balazs and Sondergaard 2017);
+    0.25645 times the window length squared is the width of the Gaussian nearest to a Hann window.
     """
     quiet = _RANGE * magnitude.amax(2, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny / _RANGE)
     log = torch.maximum(magnitude, quiet).log()

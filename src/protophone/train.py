@@ -23,14 +23,14 @@ from protophone.config import config
 from protophone.errors import InputError
 from protophone.files import atomic, read_json, write_json
 
-__all__ = ["Progress", "Run", "TrainConfig", "Trainable", "train"]
+__all__ = ["Progress", "Run", "TrainConfig", "Trainable", "history", "train"]
 
 
 @config
 class TrainConfig:
     """How long and how to train.
 
-    ``steps`` or ``minutes``: a budget in minutes is turned into steps once, by timing, and kept beside the run.
+    ``steps``, or without them ``minutes``: a budget turned into steps once, by timing, and kept beside the run.
     ``precision`` is Fabric's (``bf16-mixed`` is two to three times faster on recent CPUs and on GPUs).
     """
 
@@ -191,10 +191,10 @@ def _schedule(step: int, steps: int, settings: TrainConfig) -> float:
 
 def _budget(model, sampler, settings, folder, fabric) -> int:
     """Steps to train: as the config says, or as many as fit its minutes, measured once and kept in ``budget.json``."""
-    if (settings.steps is None) == (settings.minutes is None):
-        raise InputError("train needs either steps or minutes, for example --set 'train.steps = 2000'")
     if settings.steps is not None:
         return settings.steps
+    if settings.minutes is None:
+        raise InputError("train needs steps or minutes, for example --set 'train.steps = 2000'")
     path = folder / "budget.json"
     if path.exists():
         kept = read_json(path)
@@ -214,3 +214,12 @@ def _budget(model, sampler, settings, folder, fabric) -> int:
     steps = max(1, round(settings.minutes * 60 / sorted(seconds[2:])[3]))
     write_json(path, {"minutes": settings.minutes, "steps": steps})
     return steps
+
+
+def history(folder: str | Path) -> dict[str, list[list[float]]]:
+    """Loss curves of the run in ``folder``, ``[[step, value], ...]`` each; none where nothing was trained there."""
+    state = Run(Path(folder)).state
+    if not state.exists():
+        return {}
+    with safe_open(state, "pt") as file:
+        return json.loads(file.metadata()["history"])

@@ -22,10 +22,10 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
     speaker_from
         Where a recording's speaker is named: nowhere, the folder it lies in, or its file name up to the first - or _.
     """
-    from protophone.cli.progress import console, counted
+    from protophone.cli.progress import console
     from protophone.manifest import build, write
 
-    found, failures = build(recordings, speaker_from, probe=True, progress=counted("probing"))
+    found, failures = build(recordings, speaker_from, probe=True)
     for _, reason in failures:
         console.print(f"left out: {reason}", markup=False)
     write(out, found)

@@ -1,4 +1,4 @@
-"""Progress on standard error, with the time left; silent where nobody watches but a line now and then."""
+"""Progress on standard error, with the time left; a line a stage where nobody watches."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["bar", "console", "counted"]
+__all__ = ["Terminal", "bar", "console", "counted"]
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
@@ -15,16 +15,23 @@ console = Console(stderr=True, highlight=False)
 
 @contextmanager
 def bar(title: str, total: int) -> Iterator[Callable[..., None]]:
-    """A bar of ``total`` steps; calling what it yields with a count, and a note, moves it."""
+    """A bar of ``total`` steps; calling what it yields with a count (``note=``, ``total=``) moves it."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total, note="")
 
-        def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
-            progress.update(task, advance=count, note=note, **({} if total is None else {"total": total}))
+        def advance(count: int = 1, *, note: str = "", total: int | None = None) -> None:
+            progress.update(task, advance=count, note=note)
+            if total is not None:
+                progress.update(task, total=total)
 
         yield advance
     if not console.is_terminal:
@@ -42,3 +49,15 @@ def counted(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
                 advance(1)
 
     return wrap
+
+
+class Terminal:
+    """Where ``discover`` says what it does."""
+
+    def say(self, text: str) -> None:
+        """A line of text."""
+        console.print(text, markup=False)
+
+    def stage(self, title: str, total: int):  # noqa: ANN201 - a context manager, as bar's
+        """A bar for a stage."""
+        return bar(title, total)

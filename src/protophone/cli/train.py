@@ -36,7 +36,7 @@ def train(
 
         def report(progress) -> None:
             note = " ".join(f"{name} {value:.3f}" for name, value in progress.figures.items())
-            advance(progress.step - seen[0], note, progress.steps)
+            advance(progress.step - seen[0], note=note, total=progress.steps)
             seen[0] = progress.step
 
         bundle = run_recipe(job, folder, report=report, progress=counted("reading"))

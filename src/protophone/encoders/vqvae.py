@@ -35,12 +35,12 @@ class VQVAEConfig:
     target: Annotated[MfccConfig | LogMelConfig, KIND] = MfccConfig()
     normalization: Normalization = "recording"
     time_reduction: Literal[1, 2, 4, 8] = 4
-    quantizer: VQConfig = VQConfig()
+    quantizer: VQConfig = VQConfig(rate=1.0)
     channels: int = 256
     blocks: int = 3
     speaker_dim: int = 32
     jitter: float = 0.0
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = AugmentConfig(warp=0.08, noise=0.2, tilt=0.3)
     represent: Literal["decoded", "codes"] = "decoded"
 
     def build(self, speakers: tuple[str, ...]) -> "VQVAE":
@@ -97,7 +97,8 @@ class VQVAE(Encoder):
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
         """Equation 3: reconstruction, and the quantizer's own terms; one optimiser for both."""
         latents = self.encoder(augment(batch.frames, self.config.augment))
-        quantized = self.quantizer(latents.float())
+        with torch.autocast(latents.device.type, enabled=False):
+            quantized = self.quantizer(latents.float())
         vectors = _jittered(quantized.vectors, self.config.jitter)
         units = vectors.shape[1]
         lengths = torch.full((len(vectors),), units, device=vectors.device)

@@ -18,6 +18,7 @@ __all__ = ["KMeans", "KMeansConfig"]
 
 _SAMPLE = 1_000_000  # frames learned from at most: 160 MB of 39-dimensional ones, almost three hours of speech
 _BATCH = 10_000
+_PASSES = 20
 _BLOCK = 1 << 20  # similarities held at a time when encoding
 
 
@@ -73,7 +74,10 @@ class KMeans(Quantizer):
 
 def cluster(sample: np.ndarray, num_units: int, seed: int) -> np.ndarray:
     """Centroids float32 ``[num_units, dim]`` of ``sample`` ``[frame, dim]`` by scikit-learn's mini-batch k-means."""
-    model = MiniBatchKMeans(num_units, batch_size=_BATCH, n_init=1, max_iter=20, random_state=seed)
+    # Stopping early, as scikit-learn does by itself, costs half a point of ABX error.
+    model = MiniBatchKMeans(
+        num_units, batch_size=_BATCH, n_init=1, max_iter=_PASSES, max_no_improvement=None, tol=0.0, random_state=seed
+    )
     return model.fit(sample).cluster_centers_.astype(np.float32)
 
 

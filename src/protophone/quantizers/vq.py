@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.config import config
+from protophone.errors import ConfigError
 from protophone.quantizers.base import Quantizer
 from protophone.types import Codebook
 
@@ -25,7 +26,9 @@ class VQConfig:
     """Options of vector quantization.
 
     ``commitment`` is gamma of equation 3. ``decay`` and ``restart_below`` concern ``ema`` alone: the memory of the
-    averages, and the share of an even load under which a code is moved onto a frame of the batch.
+    averages, and the share of an even load under which a code is moved onto a frame of the batch. So does ``rate``, the
+    price of a bit in units of the mean squared distance to the nearest code: above zero, frequent codes are chosen
+    from further away (entropy-constrained vector quantization, Chou et al. 1989), which lowers the bit rate.
     """
 
     kind: Literal["vq"] = "vq"
@@ -35,6 +38,11 @@ class VQConfig:
     commitment: float = 0.25
     decay: float = 0.99
     restart_below: float = 0.03
+    rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rate and self.update == "gradient":
+            raise ConfigError(f"rate {self.rate:g} needs the averages of update = \"ema\"; set one or the other")
 
     def build(self) -> "VectorQuantizer":
         """A quantizer with an empty codebook, filled by k-means on the first batch it is trained on."""
@@ -68,6 +76,7 @@ class VectorQuantizer(Quantizer):
             self.register_buffer("vectors", vectors)
             self.register_buffer("load", torch.ones(config.num_units))
             self.register_buffer("total", vectors.clone())
+            self.register_buffer("spread", torch.tensor(1.0))
         else:
             self.vectors = nn.Parameter(vectors)
 
@@ -98,6 +107,9 @@ class VectorQuantizer(Quantizer):
 
     def _nearest(self, frames: Tensor) -> Tensor:
         distance = self.vectors.square().sum(-1) - 2 * frames @ self.vectors.T
+        if self.config.rate:
+            bits = -(self.load / self.load.sum()).clamp_min(1e-9).log2()
+            distance = distance + self.config.rate * self.spread * bits
         return distance.argmin(-1)
 
     @torch.no_grad()
@@ -115,12 +127,15 @@ class VectorQuantizer(Quantizer):
         if self.config.update == "ema":
             even = len(frames) / self.config.num_units
             self.load.fill_(even)
+            self.spread.copy_(torch.cdist(frames, self.vectors).amin(1).square().mean())
             self.total.copy_(self.vectors * even)
         self.started.fill_(True)
 
     @torch.no_grad()
     def _average(self, frames: Tensor, codes: Tensor) -> None:
         keep = self.config.decay
+        distance = (frames - self.vectors[codes]).square().sum(-1).mean()
+        self.spread.mul_(keep).add_(distance, alpha=1 - keep)
         load = torch.bincount(codes, minlength=self.config.num_units).to(frames.dtype)
         total = torch.zeros_like(self.total).index_add_(0, codes, frames)
         self.load.mul_(keep).add_(load, alpha=1 - keep)

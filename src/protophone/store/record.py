@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from protophone.errors import UnitsError
-from protophone.types import FrameGrid, UnitBatch
+from protophone.types import FrameGrid, UnitBatch, Utterance
 
 __all__ = ["PitchRecord", "UnitRecord"]
 
@@ -192,6 +192,10 @@ class UnitRecord:
             None if self.durations is None else torch.from_numpy(self.durations.copy())[None],
             self.bundle,
         )
+
+    def to_utterance(self) -> Utterance:
+        """These units as what decoding takes."""
+        return Utterance(content=self.to_batch(), num_samples=self.num_samples, id=self.id)
 
     @classmethod
     def from_batch(

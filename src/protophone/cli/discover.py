@@ -1,0 +1,69 @@
+"""``discover``: the main job."""
+
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["discover"]
+
+
+def discover(
+    recordings: Path,
+    /,
+    *,
+    out: Path,
+    system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae",
+    speaker_from: Literal["none", "parent", "prefix", "manifest"] = "none",
+    minutes: float | None = None,
+    units: int = 256,
+    time_reduction: Literal[1, 2, 4] = 4,
+    items: Path | None = None,
+    alignment: Path | None = None,
+    max_bad: float = 0.05,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Learn the sound units of a language from recordings alone, and a voice that speaks them.
+
+    Parameters
+    ----------
+    recordings
+        A folder of recordings, a manifest, or one recording.
+    out
+        The folder for the bundle, the units, the sounds and the report; an interrupted run goes on there.
+    system
+        How units are learned.
+    speaker_from
+        Where a recording's speaker is named: nowhere, its folder, its file name up to the first - or _, a manifest.
+    minutes
+        How long to train in all; without it as long as the recordings last, 90 minutes at most.
+    units
+        How many units.
+    time_reduction
+        Frames of 10 ms that a unit stands for.
+    items
+        A ZeroSpeech item file to score ABX on.
+    alignment
+        A CTM file of phones to hold the units against.
+    max_bad
+        The share of recordings that may fail before the command does.
+    seed
+        Of everything random.
+    device
+        cpu, cuda or another torch device.
+    """
+    from protophone.cli.progress import Terminal
+    from protophone.discover import DiscoverConfig
+    from protophone.discover import discover as run
+
+    options = DiscoverConfig(
+        system=system,
+        speaker_from=speaker_from,
+        minutes=minutes,
+        units=units,
+        time_reduction=time_reduction,
+        max_bad=max_bad,
+        seed=seed,
+        device=device,
+    )
+    page = run(recordings, out, options, Terminal(), items=items, alignment=alignment)
+    print(f"{page}: open it in a browser")
