@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from protophone.errors import BundleError, InputError
-from protophone.files import atomic_folder, read_json, write_json, write_text
+from protophone.files import atomic_folder, read_json, restore_folder, write_json, write_text
 
 __all__ = ["FORMAT", "Bundle", "Part", "add_voice", "write_bundle"]
 
@@ -41,11 +41,15 @@ class Bundle:
             self.facts: dict[str, Any] = read_json(self.folder / "bundle.json")
         except InputError as error:
             raise BundleError(f"{error}; copy the bundle again") from None
-        version = self.facts.get("format")
-        if not isinstance(version, int) or version > FORMAT:
+        version = self.facts.get("format") if isinstance(self.facts, dict) else None
+        if isinstance(version, int) and version > FORMAT:
             raise BundleError(
                 f"{self.folder}: bundle format {version}, this protophone reads up to {FORMAT}; "
                 "upgrade with pip install -U protophone"
+            )
+        if not isinstance(version, int) or not all(isinstance(self.facts.get(key), dict) for key in ("files", "encoder")):
+            raise BundleError(
+                f"{self.folder / 'bundle.json'}: lacks format, files or encoder; copy the whole folder again"
             )
         for name, digest in self.facts["files"].items():
             path = self.folder / name
@@ -80,6 +84,7 @@ def find(folder: str | Path) -> Path:
     """The bundle at ``folder``: itself, or the ``bundle`` inside a folder that ``discover`` wrote."""
     folder = Path(folder)
     for candidate in (folder, folder / "bundle"):
+        restore_folder(candidate)
         if (candidate / "bundle.json").is_file():
             return candidate
     if (folder / "encoder.safetensors").is_file():

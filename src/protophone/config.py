@@ -8,34 +8,39 @@ import dataclasses
 import difflib
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from protophone.errors import ConfigError
 
-__all__ = ["KIND", "config", "dump", "load", "parse"]
+__all__ = ["KIND", "Count", "Positive", "Share", "build", "config", "dump", "load", "parse", "tables"]
 
 KIND = Field(discriminator="kind")
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type[T]) -> type[T]:
     """Makes ``cls`` a frozen, keyword-only dataclass that refuses unknown keys and wrong types."""
-    return checked_dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+    checked: Any = checked_dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+    return checked
 
 
 def load(cls: type[T], path: str | Path, overrides: list[str] | None = None) -> T:
     """The config in the TOML file ``path``, with ``overrides`` such as ``train.steps = 2000`` laid over it."""
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give a TOML config, such as those in configs/") from error
-    return parse(cls, text, overrides, source=str(path))
+    return parse(cls, _text(Path(path)), overrides, source=str(path))
+
+
+def tables(path: str | Path) -> frozenset[str]:
+    """Names of the tables and keys at the top of the TOML file ``path``: what tells one kind of config from another."""
+    return frozenset(_toml(_text(Path(path)), str(path)))
 
 
 def parse(cls: type[T], text: str, overrides: list[str] | None = None, *, source: str = "config") -> T:
@@ -43,8 +48,13 @@ def parse(cls: type[T], text: str, overrides: list[str] | None = None, *, source
     data = _toml(text, source)
     for line in overrides or []:
         _merge(data, _toml(line, f"--set '{line}'"))
+    return build(cls, data, source=source)
+
+
+def build(cls: type[T], values: Mapping[str, Any], *, source: str = "config") -> T:
+    """The config with these ``values`` (as TOML or JSON has them); ``ConfigError`` says what is wrong with which."""
     try:
-        return TypeAdapter(cls).validate_json(json.dumps(data))
+        return TypeAdapter(cls).validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         faults = [_fault(cls, fault) for fault in error.errors()]
         raise ConfigError(f"{source}: " + "; ".join(faults)) from None
@@ -53,6 +63,13 @@ def parse(cls: type[T], text: str, overrides: list[str] | None = None, *, source
 def dump(value: Any) -> str:
     """``value`` as TOML text that ``parse`` reads back to an equal config."""
     return "\n".join(_table(dataclasses.asdict(value), ())).strip() + "\n"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give a TOML config, such as those in configs/") from error
 
 
 def _toml(text: str, source: str) -> dict:
@@ -105,7 +122,8 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _kind(cls: Any) -> str | None:
-    return next((field.default for field in dataclasses.fields(cls) if field.name == "kind"), None)
+    kinds: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(cls)}
+    return kinds.get("kind")
 
 
 def _table(data: dict, path: tuple[str, ...]) -> list[str]:

@@ -5,6 +5,8 @@ and cut into batches of bounded size. A run that was killed encodes its unfinish
 the bytes written are those of an unbroken run.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ import numpy as np
 
 from protophone import audio
 from protophone.errors import InputError, ProtophoneError
-from protophone.files import refuse_existing, write_json
+from protophone.files import inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
 from protophone.model import Model
 from protophone.store import UnitRecord, UnitsWriter, write_features
@@ -52,9 +54,12 @@ def encode_corpus(
     ``InputError`` when ``folder`` holds something else.
     """
     folder = Path(folder)
+    if not recordings:
+        raise InputError(f"{folder}: nothing to write there, for no recording is left; is the split the right one?")
     if not (folder / "index.json").is_file():
         refuse_existing(folder)
-    settings = {"bundle": model.encoder.codebook.hash, "recordings": len(recordings)}
+    names = [[recording.id, recording.start, recording.num_samples] for recording in recordings]
+    settings = {"bundle": model.encoder.codebook.hash, "recordings": _digest(json.dumps(part) for part in names)}
     done = Done()
     if form in {"zerospeech", "npy"}:
         settings["form"] = form
@@ -90,19 +95,30 @@ def decode_corpus(
 ) -> Done:
     """Speaks every record in ``voice`` (without one, in its speaker's where there is such a voice) as ``ID.wav``.
 
-    Sounds that are there already are kept, so an interrupted run goes on.
+    Sounds that are there already are kept, so an interrupted run goes on. Raises ``InputError`` when ``folder`` holds
+    something else, ``UnitsError`` for units of another codebook; then nothing is written.
     """
     folder = Path(folder)
-    if not (folder / "index.json").is_file():
+    records = list(records)
+    index = folder / "sounds.json"
+    wanted = {
+        "bundle": model.encoder.codebook.hash,
+        "voice": voice,
+        "units": _digest(record.to_json() for record in records),
+    }
+    if not index.is_file():
         refuse_existing(folder)
+    elif read_json(index) != wanted:
+        raise InputError(f"{folder}: holds sounds of other units or of another voice; name another folder")
     done = Done()
-    write_json(folder / "index.json", {"bundle": model.encoder.codebook.hash, "voice": voice})
     for record in records:
-        path = folder / f"{record.id}.wav"
+        path = inside(folder, record.id, ".wav")
         if not path.exists():
             own = record.extra.get("speaker")
             name = voice or (own if own in model.voices else None)
             sound = model.decode(record.to_utterance(), name)
+            if not index.exists():
+                write_json(index, wanted)
             audio.write(path, sound[0], sound.sample_rate)
         done.recordings += 1
         done.seconds += record.num_samples / record.sample_rate
@@ -118,6 +134,14 @@ def check_failures(done: Done, total: int, max_bad: float) -> None:
             f"{len(done.failures)} of {total} recordings could not be used, more than --max-bad {max_bad:g} allows; "
             f"the first: {first[1]}"
         )
+
+
+def _digest(lines: Iterable[str]) -> str:
+    """Tells apart what an output folder was made from."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()[:16]
 
 
 def _windows(
@@ -199,4 +223,4 @@ def _write_vectors(model: Model, units: UnitBatch, folder: Path, name: str, form
     if form == "npy":
         write_features(folder, name, vectors[0], vectors.grid)
     else:
-        write_zerospeech(folder / f"{name}.txt", vectors[0])
+        write_zerospeech(inside(folder, name, ".txt"), vectors[0])

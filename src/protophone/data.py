@@ -44,9 +44,7 @@ class Pack:
         """The finished pack in ``folder``."""
         folder = Path(folder)
         index = read_json(folder / "pack.json")
-        array = np.memmap(
-            folder / "pack.bin", dtype=index["dtype"], mode="r", shape=(index["steps"], *index["shape"])
-        )
+        array = np.memmap(folder / "pack.bin", dtype=index["dtype"], mode="r", shape=(index["steps"], *index["shape"]))
         return cls(array, [Packed(**row) for row in index["rows"]])
 
     @classmethod
@@ -67,13 +65,16 @@ class Pack:
         such a list the error is raised.
         """
         folder = Path(folder)
-        wanted = {"settings": settings, "ids": [recording.id for recording in recordings]}
+        parts = [[recording.id, recording.start, recording.num_samples] for recording in recordings]
+        wanted = {"settings": settings, "recordings": parts}
         if (folder / "pack.json").exists():
             index = read_json(folder / "pack.json")
             if index["wanted"] == wanted:
                 if failures is not None:
                     failures += [tuple(failure) for failure in index["failures"]]
                 return cls.open(folder)
+            # Gone before its array is: a kill in between must not leave the old index beside a new array.
+            (folder / "pack.json").unlink()
         rows: list[Packed] = []
         failed: list[tuple[str, str]] = []
         shape: tuple[int, ...] = ()
@@ -92,7 +93,8 @@ class Pack:
                 rows.append(Packed(recording.id, recording.speaker, steps, len(part)))
                 steps += len(part)
         if not rows:
-            raise InputError(f"none of {len(recordings)} recordings could be read; the first: {failed[0][1]}")
+            why = f"; the first: {failed[0][1]}" if failed else "; name some"
+            raise InputError(f"none of {len(recordings)} recordings could be read{why}")
         index = {
             "wanted": wanted,
             "dtype": dtype,

@@ -14,12 +14,12 @@ import numpy as np
 
 from protophone import audio
 from protophone.bundle import add_voice
-from protophone.config import config
+from protophone.config import Count, Positive, Share, config
 from protophone.corpus import Done, check_failures, encode_corpus
 from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.vqvae import VQVAEConfig
 from protophone.errors import InputError, ProtophoneError
-from protophone.files import read_json, refuse_existing, write_json
+from protophone.files import inside, read_json, refuse_existing, write_json
 from protophone.findings import annotate, figures, page
 from protophone.manifest import SpeakerFrom, build, write
 from protophone.model import load, voice_part
@@ -50,10 +50,10 @@ class DiscoverConfig:
 
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
     speaker_from: SpeakerFrom = "none"
-    minutes: float | None = None
-    units: int = 256
+    minutes: Positive | None = None
+    units: Count = 256
     time_reduction: Literal[1, 2, 4] = 4
-    max_bad: float = 0.05
+    max_bad: Share = 0.05
     seed: int = 0
     device: str = "cpu"
 
@@ -115,12 +115,13 @@ def discover(
         with _training(watcher, "learning units") as (report, progress):
             encoder, _ = fit_encoder(
                 learned, _system(options), training, work / "encoder", segments=survey.segments, report=report,
-                progress=progress,
+                progress=progress, failures=[],
             )
         write_encoder(bundle, encoder, learned, training)
     model = load(bundle, device=options.device)
     with watcher.stage("encoding", len(survey.recordings)) as advance:
-        encode_corpus(model, survey.recordings, out / "units", advance=advance)
+        done = encode_corpus(model, survey.recordings, out / "units", advance=advance)
+    failures = [*survey.failures, *done.failures]
     if not model.voices:
         training = TrainConfig(
             minutes=minutes * 0.4, batch=16, crop=160, seed=options.seed, device=options.device, save_every=200,
@@ -129,7 +130,7 @@ def discover(
         with _training(watcher, "learning to speak") as (report, progress):
             vocoder, _ = fit_voice(
                 learned, model.encoder, Code2SpecConfig(), training, work / "voice", segments=survey.segments,
-                report=report, progress=progress,
+                report=report, progress=progress, failures=[],
             )
         add_voice(bundle, "code2spec", voice_part(vocoder))
         model = load(bundle, device=options.device)
@@ -137,7 +138,7 @@ def discover(
     by_id = {recording.id: recording for recording in survey.recordings}
     annotate(records, by_id, survey.segments, out)
     for record in (record for record in records if record.id in held_out):
-        path = out / "sounds" / f"{record.id}.wav"
+        path = inside(out / "sounds", record.id, ".wav")
         if not path.exists():
             own = record.extra.get("speaker")
             sound = model.decode(record.to_utterance(), own if own in model.voices else None)
@@ -152,13 +153,15 @@ def discover(
             "speakers": list(speakers_of(survey.recordings)),
         },
         "warnings": warnings,
-        "failures": [{"file": name, "reason": reason} for name, reason in survey.failures],
+        "failures": [{"file": name, "reason": reason} for name, reason in failures],
         "held_out": sorted(held_out),
         **measured,
     }
     write_json(out / "report.json", document)
     write_report(out / "report.html", page(document, records, by_id, model, out, survey.segments))
-    check_failures(Done(failures=survey.failures), len(survey.recordings) + len(survey.failures), options.max_bad)
+    for _, reason in failures:
+        watcher.say(f"left out: {reason}")
+    check_failures(Done(failures=failures), len(survey.recordings) + len(survey.failures), options.max_bad)
     return out / "report.html"
 
 

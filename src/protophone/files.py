@@ -1,10 +1,10 @@
 """Files written whole or not at all, and disks that are full or read-only said in one line."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,17 @@ from typing import Any
 
 from protophone.errors import InputError
 
-__all__ = ["atomic", "atomic_folder", "read_json", "refuse_existing", "write_json", "write_text"]
+__all__ = [
+    "atomic",
+    "atomic_folder",
+    "explained",
+    "inside",
+    "read_json",
+    "refuse_existing",
+    "restore_folder",
+    "write_json",
+    "write_text",
+]
 
 _CURES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -36,18 +46,19 @@ def explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` (same suffix) that takes its place when the block ends without an error."""
+    """A temporary path beside ``path`` (same suffix) that takes its place when the block ends without an error.
+
+    Its name follows from that of ``path``: what a kill leaves behind is overwritten when the command runs again.
+    """
     path = Path(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _beside(path, "writing", path.suffix)
         try:
+            temporary.write_bytes(b"")
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -57,21 +68,41 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside ``path`` that takes its place, replacing what was there, when the block ends well."""
     path = Path(path)
+    restore_folder(path)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
-        temporary.chmod(0o777 & ~_umask())
+        temporary, old = _beside(path, "writing"), _beside(path, "old")
+        _remove(temporary)
+        temporary.mkdir()
         try:
             yield temporary
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=".old-", dir=path.parent))
-                path.replace(old / path.name)
-                temporary.replace(path)
-                shutil.rmtree(old)
-            else:
-                temporary.replace(path)
+                _remove(old)
+                path.replace(old)
+            temporary.replace(path)
+            _remove(old)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
+
+
+def restore_folder(path: str | Path) -> None:
+    """Puts the folder back that ``atomic_folder`` had moved aside when a kill came between its two renames."""
+    path = Path(path)
+    old = _beside(path, "old")
+    if old.exists() and not path.exists():
+        with explained(path):
+            old.replace(path)
+
+
+def inside(folder: str | Path, name: str, suffix: str) -> Path:
+    """The file for the recording ``name`` (its id, where a "/" makes a subfolder) in ``folder``.
+
+    ``InputError`` for an id that would lead out of it.
+    """
+    parts = name.split("/")
+    if any(part in {"", ".", ".."} for part in parts) or "\\" in name or "\0" in name:
+        raise InputError(f"id {name!r} makes no file name; name recordings without .., \\ or empty parts")
+    return Path(folder, *parts[:-1], parts[-1] + suffix)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -103,7 +134,12 @@ def refuse_existing(path: str | Path) -> None:
         raise InputError(f"{path}: exists already and is not empty; name another output or move this one away")
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _beside(path: Path, why: str, suffix: str = "") -> Path:
+    """A hidden name beside ``path``, as short for a long name as for any other."""
+    path = path.absolute()
+    return path.parent / f".{why}-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}{suffix}"
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -28,15 +28,14 @@ def build(
 ) -> tuple[list[Recording], list[tuple[Recording, AudioError]]]:
     """The recordings of a folder, of a manifest (``.jsonl``), or of one sound file; and those that cannot be used.
 
-    With ``probe``, headers are read: ``num_samples`` and ``sample_rate`` are filled in, and a recording whose file is
-    not sound, or ends too early, goes to the second list with the error. Without, that list is empty.
+    Speakers are as the manifest says (``manifest``; a folder or a file then names none), or from places and names, as
+    in ``scan``. With ``probe``, headers are read: ``num_samples`` and ``sample_rate`` are filled in, and a recording
+    whose file is not sound, or ends too early, goes to the second list with the error. Without, that list is empty.
     """
     source = Path(source)
     if speaker_from not in get_args(SpeakerFrom):
         raise InputError(f"--speaker-from {speaker_from}: choose one of {', '.join(get_args(SpeakerFrom))}")
     is_manifest = source.suffix.lower() == ".jsonl" and not source.is_dir()
-    if not is_manifest and speaker_from == "manifest":
-        raise InputError(f"{source}: not a .jsonl manifest that could name speakers; use none, parent or prefix")
     if is_manifest:
         recordings = read(source)
         if speaker_from != "manifest":

@@ -11,7 +11,7 @@ from protophone.bundle import Bundle, Part
 from protophone.config import dump, parse
 from protophone.encoders import EncoderConfig
 from protophone.encoders.base import Encoder
-from protophone.errors import BundleError, InputError, UnitsError
+from protophone.errors import AudioError, BundleError, InputError, UnitsError
 from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
 from protophone.vocoders.base import Vocoder
@@ -35,7 +35,7 @@ class Model:
 
     def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
         self.bundle = bundle
-        self.device = torch.device(device)
+        self.device = _device(device)
         part = bundle.encoder()
         self.encoder: Encoder = _filled(
             parse(EncoderConfig, part.config, source=str(bundle.folder / "encoder.toml")).build(
@@ -69,29 +69,32 @@ class Model:
 
         A recording longer than a minute is encoded in chunks, in bounded memory, to the same units.
         """
-        name = source.id if isinstance(source, Recording) else "" if isinstance(source, np.ndarray) else Path(source).stem
         if isinstance(source, np.ndarray):
-            return self._utterance(self.encoder.encode(self._batch([source])), len(source), name)
-        counted = [0]
+            return self._short(_mono(source), "array", "")
+        name = source.id if isinstance(source, Recording) else Path(source).stem
+        path = str(source.path if isinstance(source, Recording) else source)
+        heard, loud = 0, False
 
         def blocks() -> Iterator[np.ndarray]:
-            counted[0] = 0
+            nonlocal heard, loud
+            heard = 0
             for block in audio.stream(source, self.sample_rate, 10 * self.sample_rate):
-                counted[0] += len(block)
+                heard += len(block)
+                loud = loud or bool(np.ptp(block) > 0)
                 yield block
 
         held: list[np.ndarray] = []
         for block in blocks():
             held.append(block)
-            if counted[0] > _LONG * self.sample_rate:
-                held.clear()
-                units = self.encoder.encode_stream(blocks)
+            if heard > _LONG * self.sample_rate:
                 break
         else:
-            samples = np.concatenate(held) if held else np.zeros(0, np.float32)
-            audio.check_speech(samples, str(name), self.sample_rate)
-            units = self.encoder.encode(self._batch([samples]))
-        return self._utterance(units, counted[0], name)
+            return self._short(np.concatenate([np.zeros(0, np.float32), *held]), path, name)
+        held.clear()
+        units = self.encoder.encode_stream(blocks)
+        if not loud:
+            audio.check_speech(np.zeros(heard, np.float32), path, self.sample_rate)
+        return Utterance(content=units, num_samples=heard, id=name)
 
     def encode_batch(self, arrays: list[np.ndarray]) -> UnitBatch:
         """Units of several recordings at ``sample_rate``, each as it would be alone."""
@@ -122,8 +125,10 @@ class Model:
     def _batch(self, arrays: list[np.ndarray]) -> AudioBatch:
         return AudioBatch.from_arrays(arrays, self.sample_rate).to(self.device)
 
-    def _utterance(self, units: UnitBatch, num_samples: int, name: str) -> Utterance:
-        return Utterance(content=units, num_samples=num_samples, id=str(name))
+    def _short(self, samples: np.ndarray, path: str, name: str) -> Utterance:
+        """Units of sound that is encoded in one piece; ``path`` names it in messages."""
+        audio.check_speech(samples, path, self.sample_rate)
+        return Utterance(content=self.encoder.encode(self._batch([samples])), num_samples=len(samples), id=name)
 
     def _vocoder(self, folder: str) -> Vocoder:
         if folder not in self._vocoders:
@@ -135,8 +140,31 @@ class Model:
                 )
             config = parse(VocoderConfig, part.config, source=str(self.bundle.folder / "voices" / folder))
             vocoder = config.build(self.encoder.codebook, self.encoder.grid, tuple(part.facts["speakers"]))
-            self._vocoders[folder] = _filled(vocoder, part, Path(folder)).to(self.device)
+            weights = self.bundle.folder / "voices" / folder / "vocoder.safetensors"
+            self._vocoders[folder] = _filled(vocoder, part, weights).to(self.device)
         return self._vocoders[folder]
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name; ``InputError`` where there is none."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA says so with the latter
+        raise InputError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use cpu") from None
+    return device
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    """Sound given as an array: real ``[sample]``, finite; float32."""
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise InputError(
+            f"sound is a float array [sample] in [-1, 1], not {samples.dtype} of shape {samples.shape}; "
+            "average its channels, divide whole numbers by their largest"
+        )
+    if not np.isfinite(samples).all():
+        raise AudioError(f"sample {int(np.argmin(np.isfinite(samples)))} of the array is not a finite number")
+    return samples.astype(np.float32)
 
 
 def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:

@@ -6,27 +6,33 @@ a finished encoder beside the sound and trains an inverter. Both go on where the
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from protophone import audio
 from protophone.bundle import Bundle, add_voice, write_bundle
-from protophone.config import KIND, config, load
+from protophone.config import KIND, config, dump, load, tables
 from protophone.data import NOBODY, CropSampler, Pack
 from protophone.encoders import PipelineConfig, VQVAEConfig
 from protophone.encoders.base import Encoder, Moments
 from protophone.encoders.pipeline import Pipeline
-from protophone.errors import InputError
+from protophone.encoders.vqvae import VQVAE
+from protophone.errors import AudioError, InputError
+from protophone.features import LogMelConfig
 from protophone.features.base import FeatureExtractor
+from protophone.files import refuse_existing, write_text
 from protophone.manifest import build
 from protophone.model import Model, encoder_part, voice_part
 from protophone.train import Progress, Run, TrainConfig, train
-from protophone.types import AudioBatch, Recording
+from protophone.types import AudioBatch, FeatureBatch, Recording
 from protophone.vad import Segment
-from protophone.vocoders.code2spec import Code2Spec, Code2SpecConfig
+from protophone.vocoders.code2spec import Code2Spec, Code2SpecConfig, Listener
 
 __all__ = [
     "DataConfig",
@@ -40,6 +46,9 @@ __all__ = [
     "speakers_of",
     "write_encoder",
 ]
+
+
+_SAMPLED = 500  # recordings that the statistics of a corpus are taken from
 
 
 @config
@@ -111,7 +120,7 @@ def fit_encoder(
     sampler = CropSampler(
         frames,
         target,
-        crop=training.crop - training.crop % encoder.reduction,
+        crop=max(1, training.crop // encoder.reduction) * encoder.reduction,
         context=encoder.context[0],
         batch=training.batch,
         seed=training.seed,
@@ -132,11 +141,28 @@ def _feature_pack(
     """Normalised features of every recording, half precision."""
 
     @torch.inference_mode()
-    def compute(recording: Recording) -> np.ndarray:
+    def extract(recording: Recording) -> FeatureBatch:
         samples = audio.read(recording, extractor.sample_rate)
-        audio.check_speech(samples, recording.id, extractor.sample_rate)
-        features = extractor(AudioBatch.from_arrays([samples], extractor.sample_rate))
-        mean, deviation = Moments.of(features).mean_and_deviation()
+        audio.check_speech(samples, str(recording.path), extractor.sample_rate)
+        return extractor(AudioBatch.from_arrays([samples], extractor.sample_rate))
+
+    fixed = None
+    if encoder.normalization == "corpus":
+        moments = []
+        for recording in recordings[:: -(-len(recordings) // _SAMPLED)]:
+            # What cannot be read is listed when it is packed.
+            with suppress(AudioError):
+                moments.append(Moments.of(extract(recording)))
+        if not moments:
+            raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
+        fixed = reduce(Moments.add, moments).mean_and_deviation()
+        if extractor is encoder.features:
+            encoder.mean.copy_(fixed[0][0])
+            encoder.deviation.copy_(fixed[1][0])
+
+    def compute(recording: Recording) -> np.ndarray:
+        features = extract(recording)
+        mean, deviation = fixed or Moments.of(features).mean_and_deviation()
         return ((features.frames - mean[:, None]) / deviation[:, None])[0].numpy()
 
     settings = {"features": repr(extractor.config), "normalization": encoder.normalization}
@@ -155,8 +181,9 @@ def fit_voice(
     segments: Mapping[str, Sequence[Segment]] | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     progress: Callable[[Iterable[Recording]], Iterable[Recording]] = iter,
+    failures: list[tuple[str, str]] | None = None,
 ) -> tuple[Code2Spec, Run]:
-    """An inverter for the units of ``encoder`` in the voices of ``recordings``."""
+    """An inverter for the units of ``encoder`` in the voices of ``recordings``; ``failures`` as for ``fit_encoder``."""
     folder = Path(folder)
     speakers = speakers_of(recordings)
     marks = {"codebook": encoder.codebook.hash}
@@ -169,10 +196,15 @@ def fit_voice(
 
     def units(recording: Recording) -> np.ndarray:
         samples = audio.read(recording, encoder.sample_rate)
+        audio.check_speech(samples, str(recording.path), encoder.sample_rate)
         return encoder.encode(AudioBatch.from_arrays([samples], encoder.sample_rate))[0].T
 
-    codes = Pack.build(folder / "codes", recordings, units, dtype="uint16", settings=marks, progress=progress)
-    samples = Pack.build(folder / "sound", recordings, sound, dtype="int16", settings=marks, progress=progress)
+    codes = Pack.build(
+        folder / "codes", recordings, units, dtype="uint16", settings=marks, progress=progress, failures=failures
+    )
+    readable = {row.id for row in codes.rows}
+    kept = [recording for recording in recordings if recording.id in readable]
+    samples = Pack.build(folder / "sound", kept, sound, dtype="int16", settings=marks, progress=progress)
     if segments is not None:
         codes = codes.cut(segments, encoder.grid.hop)
         samples = samples.cut(segments, encoder.grid.hop, scale=encoder.grid.hop)
@@ -188,18 +220,31 @@ def fit_voice(
         speakers=speakers,
         scale=encoder.grid.hop,
     )
+    vocoder.listener = listener(encoder)
     vocoder.calibrate(sampler(0).target[..., 0] / 32767)
     run = train(vocoder, sampler, training, folder, report=report)
     return vocoder.cpu().eval(), run
 
 
+def listener(encoder: Encoder) -> Listener | None:
+    """How ``encoder`` hears log-mel bands, for a vocoder to learn from; None where it does not take them."""
+    if not isinstance(encoder, VQVAE) or not isinstance(encoder.config.features, LogMelConfig):
+        return None
+    frozen = encoder.encoder.requires_grad_(requires_grad=False)
+
+    def hear(frames: Tensor) -> Tensor:
+        whole = (frames.shape[1] - 2 * encoder.context[0]) // encoder.reduction * encoder.reduction
+        return frozen(frames[:, : whole + 2 * encoder.context[0]])
+
+    return hear
+
+
 def load_recipe(path: str | Path, overrides: list[str]) -> EncoderRecipe | VoiceRecipe:
     """The recipe in a TOML file: a voice's where it has a table ``[voice]``, an encoder's otherwise.
 
-    Paths in it are relative to the file's folder, or as the overrides give them.
+    Paths in it are relative to where the command is run.
     """
-    kind = VoiceRecipe if "[voice" in Path(path).read_text(encoding="utf-8") else EncoderRecipe
-    return load(kind, path, overrides)
+    return load(VoiceRecipe if "voice" in tables(path) else EncoderRecipe, path, overrides)
 
 
 def run_recipe(
@@ -208,23 +253,33 @@ def run_recipe(
     *,
     report: Callable[[Progress], None] = lambda _: None,
     progress: Callable[[Iterable[Recording]], Iterable[Recording]] = iter,
+    failures: list[tuple[str, str]] | None = None,
 ) -> Path:
-    """Trains what ``recipe`` says in ``folder``; the bundle written or, for a voice, the bundle it was put into."""
+    """Trains what ``recipe`` says in ``folder``; the bundle written or, for a voice, the bundle it was put into.
+
+    Recordings that cannot be used are left out and appended to ``failures``; without such a list the first is raised.
+    ``InputError`` when ``folder`` holds something else.
+    """
     folder = Path(folder)
     recordings = select(recipe.data)
+    encoder = Model(Bundle(recipe.bundle)).encoder if isinstance(recipe, VoiceRecipe) else None
+    if not (folder / "recipe.toml").is_file():
+        refuse_existing(folder)
+    write_text(folder / "recipe.toml", dump(recipe))
     if isinstance(recipe, VoiceRecipe):
-        encoder = Model(Bundle(recipe.bundle)).encoder
         vocoder, _ = fit_voice(
-            recordings, encoder, recipe.voice, recipe.train, folder, report=report, progress=progress
+            recordings, encoder, recipe.voice, recipe.train, folder, report=report, progress=progress, failures=failures
         )
         add_voice(recipe.bundle, recipe.name, voice_part(vocoder))
         return Path(recipe.bundle)
-    failures: list[tuple[str, str]] = []
     encoder, _ = fit_encoder(
         recordings, recipe.encoder, recipe.train, folder, report=report, progress=progress, failures=failures
     )
-    write_encoder(folder / "bundle", encoder, recordings, recipe.train)
-    return folder / "bundle"
+    bundle = folder / "bundle"
+    # A bundle of these very units may have got voices meanwhile.
+    if not (bundle / "bundle.json").is_file() or Model(Bundle(bundle)).encoder.codebook.hash != encoder.codebook.hash:
+        write_encoder(bundle, encoder, recordings, recipe.train)
+    return bundle
 
 
 def select(data: DataConfig) -> list[Recording]:

@@ -9,21 +9,24 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
 from lightning_fabric import Fabric
-from safetensors import safe_open
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from protophone.config import config
+from protophone.config import Count, Positive, Share, config, dump
 from protophone.errors import InputError
 from protophone.files import atomic, read_json, write_json
 
 __all__ = ["Progress", "Run", "TrainConfig", "Trainable", "history", "train"]
+
+_FREE = ("steps", "minutes", "save_every", "device")
 
 
 @config
@@ -34,25 +37,29 @@ class TrainConfig:
     ``precision`` is Fabric's (``bf16-mixed`` is two to three times faster on recent CPUs and on GPUs).
     """
 
-    steps: int | None = None
-    minutes: float | None = None
-    batch: int = 48
-    crop: int = 160
-    learning_rate: float = 1e-3
-    final_rate: float = 0.02
-    warmup: int = 200
+    steps: Count | None = None
+    minutes: Positive | None = None
+    batch: Count = 48
+    crop: Count = 160
+    learning_rate: Positive = 1e-3
+    final_rate: Share = 0.02
+    warmup: Count = 200
     weight_decay: float = 1e-3
-    clip: float = 5.0
+    clip: Positive = 5.0
     seed: int = 0
-    save_every: int = 500
+    save_every: Count = 500
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     device: str = "auto"
 
 
 class Trainable(Protocol):
-    """A model that can be trained: ``parameters_of(name)`` for each name that ``losses`` yields."""
+    """A model that can be trained: its ``config``, the parameters of each loss, and what its last batch measured."""
 
+    config: Any
     figures: dict[str, Tensor]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters of each name that ``losses`` yields."""
 
     def losses(self, batch: Any) -> Iterator[tuple[str, Tensor]]:
         """Pairs of a name and a loss."""
@@ -70,10 +77,15 @@ class Progress:
 
 @dataclass
 class Run:
-    """A folder that holds a training's state: enough to go on after a kill."""
+    """A folder that holds a training's state: enough to go on after a kill.
+
+    ``history`` is what is drawn of each figure, ``smoothed`` its running mean, ``settings`` what the state depends on.
+    """
 
     folder: Path
     history: dict[str, list[list[float]]] = field(default_factory=dict)
+    smoothed: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -87,17 +99,23 @@ class Run:
             for index, state in optimizer.state_dict()["state"].items():
                 for key, value in state.items():
                     tensors[f"optimizer/{name}/{index}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
-        metadata = {"step": str(step), "history": json.dumps(self.history)}
+        # One entry: safetensors writes several in an order that differs from run to run.
+        about = {"step": step, "settings": self.settings, "smoothed": self.smoothed, "history": self.history}
         with atomic(self.state) as temporary:
-            temporary.write_bytes(save(tensors, metadata))
+            temporary.write_bytes(save(tensors, {"run": json.dumps(about)}))
 
     def resume(self, model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> int:
-        """Loads the last saved state into model and optimisers; the number of steps done."""
+        """Loads the last saved state into model and optimisers; the number of steps done.
+
+        ``InputError`` where the state is another run's, or broken.
+        """
         if not self.state.exists():
             return 0
-        with safe_open(self.state, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-            metadata = file.metadata()
+        about, tensors = _read_state(self.state)
+        for key in (key for key in self.settings if about["settings"].get(key) != self.settings[key]):
+            was, now = about["settings"].get(key), self.settings[key]
+            said = f"{key} was {was}, now {now}" if key != "model" else "another model's config"
+            raise InputError(f"{self.folder}: holds a run with other settings ({said}); name another folder for this one")
         weights = {key.removeprefix("model/"): value for key, value in tensors.items() if key.startswith("model/")}
         model.load_state_dict(weights)
         for name, optimizer in optimizers.items():
@@ -107,8 +125,18 @@ class Run:
                 if kind == "optimizer" and rest[0] == name:
                     states.setdefault(int(rest[1]), {})[rest[2]] = value
             optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.history = json.loads(metadata["history"])
-        return int(metadata["step"])
+        self.history, self.smoothed = about["history"], about["smoothed"]
+        return about["step"]
+
+
+def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a state says of its run, and its tensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["run"])
+            return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a whole state of a training ({error}); remove it to train anew") from None
 
 
 def train(
@@ -125,7 +153,7 @@ def train(
     when ``folder`` holds a run of other settings, or when a loss is no longer finite.
     """
     folder = Path(folder)
-    fabric = Fabric(accelerator=settings.device, devices=1, precision=settings.precision)
+    fabric = _fabric(settings)
     model = model.to(fabric.device)
     optimizers = {
         name: torch.optim.AdamW(
@@ -133,12 +161,13 @@ def train(
         )
         for name, parameters in model.parameter_groups().items()
     }
-    run = Run(folder)
+    # A run may be continued for longer, elsewhere, or saved at other steps; all else makes it another run.
+    kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    run = Run(folder, settings={**kept, "model": dump(model.config)})
     steps = _budget(model, sampler, settings, folder, fabric)
     done = run.resume(model, optimizers)
     model.train()
-    started, smoothed = time.monotonic(), {}
-    first = done
+    started, first = time.monotonic(), done
     for step in range(done, steps):
         rate = settings.learning_rate * _schedule(step, steps, settings)
         figures = _step(model, optimizers, sampler, settings, fabric, step, rate)
@@ -148,16 +177,26 @@ def train(
                     f"{folder}: the loss {name} is {value} at step {step}; train with a smaller rate, "
                     "for example --set 'train.learning_rate = 3e-4'"
                 )
-            smoothed[name] = 0.98 * smoothed.get(name, value) + 0.02 * value
+            run.smoothed[name] = 0.98 * run.smoothed.get(name, value) + 0.02 * value
         if step % 20 == 0 or step == steps - 1:
-            for name, value in smoothed.items():
+            for name, value in run.smoothed.items():
                 run.history.setdefault(name, []).append([step, round(value, 6)])
             elapsed = time.monotonic() - started
-            report(Progress(step + 1, steps, dict(smoothed), elapsed / (step + 1 - first) * (steps - step - 1)))
+            report(Progress(step + 1, steps, dict(run.smoothed), elapsed / (step + 1 - first) * (steps - step - 1)))
         if (step + 1) % settings.save_every == 0 or step == steps - 1:
             run.save(model, optimizers, step + 1)
     model.eval()
     return run
+
+
+def _fabric(settings: TrainConfig) -> Fabric:
+    """The device, such as cpu, cuda or cuda:1, and the precision."""
+    name, _, index = settings.device.partition(":")
+    try:
+        return Fabric(accelerator=name, devices=[int(index)] if index else 1, precision=settings.precision)
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        said = str(error).splitlines()[0]
+        raise InputError(f"device {settings.device!r} cannot be used here ({said}); use cpu") from None
 
 
 def _step(model, optimizers, sampler, settings, fabric, step, rate) -> dict[str, float]:
@@ -219,7 +258,4 @@ def _budget(model, sampler, settings, folder, fabric) -> int:
 def history(folder: str | Path) -> dict[str, list[list[float]]]:
     """Loss curves of the run in ``folder``, ``[[step, value], ...]`` each; none where nothing was trained there."""
     state = Run(Path(folder)).state
-    if not state.exists():
-        return {}
-    with safe_open(state, "pt") as file:
-        return json.loads(file.metadata()["history"])
+    return _read_state(state)[0]["history"] if state.exists() else {}

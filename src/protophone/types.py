@@ -15,7 +15,17 @@ from torch import Tensor
 
 from protophone.errors import UnitsError
 
-__all__ = ["AudioBatch", "Codebook", "Crops", "FeatureBatch", "FrameGrid", "Recording", "Transcript", "UnitBatch", "Utterance"]
+__all__ = [
+    "AudioBatch",
+    "Codebook",
+    "Crops",
+    "FeatureBatch",
+    "FrameGrid",
+    "Recording",
+    "Transcript",
+    "UnitBatch",
+    "Utterance",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +223,9 @@ class UnitBatch:
         """One code a frame again. The inverse of ``collapse``."""
         if self.durations is None:
             raise ValueError("these units are expanded already")
-        rows = [np.repeat(self[i], self.durations[i, : int(self.lengths[i])].cpu().numpy(), 1) for i in range(len(self))]
+        rows = [
+            np.repeat(self[i], self.durations[i, : int(self.lengths[i])].cpu().numpy(), 1) for i in range(len(self))
+        ]
         return UnitBatch.from_arrays(rows, self.sizes, self.grid, self.codebook)
 
 

@@ -1,6 +1,7 @@
 """The command line: one short file a command group, nothing here that the library cannot do."""
 
 import sys
+from typing import NoReturn
 
 from cyclopts import App
 
@@ -17,6 +18,7 @@ app = App(
     name="protophone",
     help="Learns the sound units of a language from recordings alone, writes speech as units, and speaks it again.",
     version=__version__,
+    suppress_keyboard_interrupt=False,
 )
 for command in (discover, encode, decode, convert, manifest, train, info):
     app.command(command)
@@ -27,14 +29,21 @@ def main() -> None:
     try:
         app(exit_on_error=False, print_error=True)
     except ProtophoneError as error:
-        print(f"protophone: {error}", file=sys.stderr)
-        sys.exit(1)
+        _give_up(str(error))
     except KeyboardInterrupt:
         print("protophone: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:  # a file that may not be read, a disk that is gone: the user's to mend
+        _give_up(f"{error.filename or 'a file'}: {error.strerror or error}; is it there, and yours to use?")
     except Exception as error:  # a wrong call, already printed by cyclopts
         if type(error).__module__.startswith("cyclopts"):
             sys.exit(2)
         raise
+
+
+def _give_up(message: str) -> NoReturn:
+    """One line on standard error, whatever the message quotes, and exit 1."""
+    print(f"protophone: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)

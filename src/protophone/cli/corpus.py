@@ -22,12 +22,14 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
     speaker_from
         Where a recording's speaker is named: nowhere, the folder it lies in, or its file name up to the first - or _.
     """
-    from protophone.cli.progress import console
+    from protophone.cli.progress import left_out
+    from protophone.errors import InputError
     from protophone.manifest import build, write
 
     found, failures = build(recordings, speaker_from, probe=True)
-    for _, reason in failures:
-        console.print(f"left out: {reason}", markup=False)
+    left_out((recording.id, str(error)) for recording, error in failures)
+    if not found:
+        raise InputError(f"{recordings}: none of its recordings can be used, so no manifest was written")
     write(out, found)
     print(f"{out}: {len(found)} recordings")
 
@@ -65,7 +67,7 @@ def encode(
     device
         cpu, cuda or another torch device.
     """
-    from protophone.cli.progress import bar, console
+    from protophone.cli.progress import bar, left_out
     from protophone.corpus import check_failures, encode_corpus
     from protophone.manifest import build
     from protophone.model import load
@@ -75,8 +77,7 @@ def encode(
     found = [recording for recording in found if split is None or recording.split == split]
     with bar("encoding", len(found)) as advance:
         done = encode_corpus(model, found, out, form=form, advance=advance)
-    for _, reason in done.failures:
-        console.print(f"left out: {reason}", markup=False)
+    left_out(done.failures)
     print(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
     check_failures(done, len(found), max_bad)
 

@@ -52,18 +52,20 @@ def discover(
         cpu, cuda or another torch device.
     """
     from protophone.cli.progress import Terminal
+    from protophone.config import build
     from protophone.discover import DiscoverConfig
     from protophone.discover import discover as run
 
-    options = DiscoverConfig(
-        system=system,
-        speaker_from=speaker_from,
-        minutes=minutes,
-        units=units,
-        time_reduction=time_reduction,
-        max_bad=max_bad,
-        seed=seed,
-        device=device,
-    )
+    values = {
+        "system": system,
+        "speaker_from": speaker_from,
+        "minutes": minutes,
+        "units": units,
+        "time_reduction": time_reduction,
+        "max_bad": max_bad,
+        "seed": seed,
+        "device": device,
+    }
+    options = build(DiscoverConfig, values, source="discover")
     page = run(recordings, out, options, Terminal(), items=items, alignment=alignment)
     print(f"{page}: open it in a browser")

@@ -1,5 +1,6 @@
 """Progress on standard error, with the time left; a line a stage where nobody watches."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -7,10 +8,22 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["Terminal", "bar", "console", "counted"]
+__all__ = ["Terminal", "bar", "counted", "left_out", "say"]
 
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
+_EVERY = 30  # seconds between lines where nobody watches
+
+
+def say(text: str) -> None:
+    """A line on standard error, however long."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def left_out(failures: Iterable[tuple[str, str]]) -> None:
+    """Names the recordings that could not be used, and why."""
+    for _, reason in failures:
+        say(f"left out: {reason}")
 
 
 @contextmanager
@@ -28,14 +41,23 @@ def bar(title: str, total: int) -> Iterator[Callable[..., None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total, note="")
 
+        spoken = time.monotonic()
+
         def advance(count: int = 1, *, note: str = "", total: int | None = None) -> None:
+            nonlocal spoken
             progress.update(task, advance=count, note=note)
             if total is not None:
                 progress.update(task, total=total)
+            if not console.is_terminal and time.monotonic() - spoken > _EVERY:
+                spoken = time.monotonic()
+                state = progress.tasks[0]
+                left = state.time_remaining
+                ahead = "" if left is None else f", {left / 60:.1f} min left"
+                say(f"{title}: {state.completed:.0f} of {state.total:.0f}{ahead} {note}")
 
         yield advance
     if not console.is_terminal:
-        console.print(f"{title}: done")
+        say(f"{title}: done")
 
 
 def counted(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
@@ -56,7 +78,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """A line of text."""
-        console.print(text, markup=False)
+        say(text)
 
     def stage(self, title: str, total: int):  # noqa: ANN201 - a context manager, as bar's
         """A bar for a stage."""

@@ -26,7 +26,7 @@ def train(
     set_
         A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
     """
-    from protophone.cli.progress import bar, counted
+    from protophone.cli.progress import bar, counted, left_out
     from protophone.recipe import load_recipe, run_recipe
 
     job = load_recipe(recipe, list(set_))
@@ -39,5 +39,7 @@ def train(
             advance(progress.step - seen[0], note=note, total=progress.steps)
             seen[0] = progress.step
 
-        bundle = run_recipe(job, folder, report=report, progress=counted("reading"))
+        failures: list[tuple[str, str]] = []
+        bundle = run_recipe(job, folder, report=report, progress=counted("reading"), failures=failures)
+    left_out(failures)
     print(f"{bundle}: ready; protophone info {bundle}")

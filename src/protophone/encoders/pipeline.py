@@ -28,8 +28,8 @@ class PipelineConfig:
     normalization: Normalization = "recording"
     time_reduction: Literal[1, 2, 4] = 1
 
-    def build(self) -> "Pipeline":
-        """An encoder to be fitted or loaded."""
+    def build(self, speakers: tuple[str, ...] = ()) -> "Pipeline":  # noqa: ARG002 - as every encoder's config
+        """An encoder to be fitted or loaded; classical units know no speakers."""
         return Pipeline(self)
 
 

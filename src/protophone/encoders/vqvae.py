@@ -35,7 +35,7 @@ class VQVAEConfig:
     target: Annotated[MfccConfig | LogMelConfig, KIND] = MfccConfig()
     normalization: Normalization = "recording"
     time_reduction: Literal[1, 2, 4, 8] = 4
-    quantizer: VQConfig = VQConfig(rate=1.0)
+    quantizer: VQConfig = VQConfig()
     channels: int = 256
     blocks: int = 3
     speaker_dim: int = 32

@@ -21,14 +21,18 @@ from protophone.types import Codebook
 __all__ = ["Quantized", "VQConfig", "VectorQuantizer"]
 
 
+# Of a bit, in units of the mean squared distance to the nearest code; a step moves it by the surplus entropy.
+_PRICE_STEP, _HIGHEST_PRICE = 0.01, 2.0
+
+
 @config
 class VQConfig:
     """Options of vector quantization.
 
     ``commitment`` is gamma of equation 3. ``decay`` and ``restart_below`` concern ``ema`` alone: the memory of the
-    averages, and the share of an even load under which a code is moved onto a frame of the batch. So does ``rate``, the
-    price of a bit in units of the mean squared distance to the nearest code: above zero, frequent codes are chosen
-    from further away (entropy-constrained vector quantization, Chou et al. 1989), which lowers the bit rate.
+    averages, and the share of an even load under which a code is moved onto a frame of the batch. So does ``bits``, an entropy
+    a unit is to have: while the codes' is above it, a price on a code's bits rises, and frequent codes are chosen from
+    further away (entropy-constrained vector quantization, Chou et al. 1989).
     """
 
     kind: Literal["vq"] = "vq"
@@ -38,11 +42,11 @@ class VQConfig:
     commitment: float = 0.25
     decay: float = 0.99
     restart_below: float = 0.03
-    rate: float = 0.0
+    bits: float | None = None
 
     def __post_init__(self) -> None:
-        if self.rate and self.update == "gradient":
-            raise ConfigError(f"rate {self.rate:g} needs the averages of update = \"ema\"; set one or the other")
+        if self.bits is not None and (self.update == "gradient" or self.bits <= 0):
+            raise ConfigError(f"bits {self.bits:g} must be positive, and need the averages of update = \"ema\"")
 
     def build(self) -> "VectorQuantizer":
         """A quantizer with an empty codebook, filled by k-means on the first batch it is trained on."""
@@ -65,6 +69,7 @@ class VectorQuantizer(Quantizer):
     vectors: Tensor
     load: Tensor
     total: Tensor
+    spread: Tensor
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__()
@@ -77,6 +82,7 @@ class VectorQuantizer(Quantizer):
             self.register_buffer("load", torch.ones(config.num_units))
             self.register_buffer("total", vectors.clone())
             self.register_buffer("spread", torch.tensor(1.0))
+            self.register_buffer("price", torch.tensor(0.0))
         else:
             self.vectors = nn.Parameter(vectors)
 
@@ -107,9 +113,9 @@ class VectorQuantizer(Quantizer):
 
     def _nearest(self, frames: Tensor) -> Tensor:
         distance = self.vectors.square().sum(-1) - 2 * frames @ self.vectors.T
-        if self.config.rate:
-            bits = -(self.load / self.load.sum()).clamp_min(1e-9).log2()
-            distance = distance + self.config.rate * self.spread * bits
+        if self.config.bits is not None:
+            share = (self.load / self.load.sum()).clamp_min(1e-9)
+            distance = distance - self.price * self.spread * share.log2()
         return distance.argmin(-1)
 
     @torch.no_grad()
@@ -136,6 +142,10 @@ class VectorQuantizer(Quantizer):
         keep = self.config.decay
         distance = (frames - self.vectors[codes]).square().sum(-1).mean()
         self.spread.mul_(keep).add_(distance, alpha=1 - keep)
+        if self.config.bits is not None:
+            share = (self.load / self.load.sum()).clamp_min(1e-9)
+            surplus = -(share * share.log2()).sum() - self.config.bits
+            self.price.add_(_PRICE_STEP * surplus).clamp_(0, _HIGHEST_PRICE)
         load = torch.bincount(codes, minlength=self.config.num_units).to(frames.dtype)
         total = torch.zeros_like(self.total).index_add_(0, codes, frames)
         self.load.mul_(keep).add_(load, alpha=1 - keep)

@@ -1,13 +1,14 @@
 """Features on disk: one ``NAME.npy`` a recording, float32 ``[frame, dim]``, and ``grid.json`` for all of them."""
 
 import dataclasses
+import io
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.files import atomic, read_json, write_json
+from protophone.files import atomic, inside, read_json, write_json
 from protophone.types import FrameGrid
 
 __all__ = ["Features", "read_features", "write_features"]
@@ -20,7 +21,7 @@ def write_features(folder: str | Path, recording: str, array: np.ndarray, grid: 
     grid, or the id would lead out of it.
     """
     folder = Path(folder)
-    path = folder / f"{_inside(recording)}.npy"
+    path = inside(folder, recording, ".npy")
     if array.ndim != 2 or array.dtype.kind != "f":
         raise ValueError(f"features must be floating [frame, dim], got {array.dtype} of shape {array.shape}")
     if (folder / "grid.json").exists():
@@ -29,8 +30,11 @@ def write_features(folder: str | Path, recording: str, array: np.ndarray, grid: 
             raise InputError(f"{folder}: holds features on {known}, these are on {grid}; write them to another folder")
     else:
         write_json(folder / "grid.json", dataclasses.asdict(grid))
+    # the file is made in memory: numpy, writing to disk itself, would not say that a disk is full
+    made = io.BytesIO()
+    np.save(made, np.ascontiguousarray(array, dtype="<f4"), allow_pickle=False)
     with atomic(path) as temporary:
-        np.save(temporary, np.ascontiguousarray(array, dtype="<f4"), allow_pickle=False)
+        temporary.write_bytes(made.getbuffer())
     return path
 
 
@@ -82,11 +86,3 @@ def _grid(folder: Path) -> FrameGrid:
         return FrameGrid(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: needs sample_rate, hop and offset ({error}); write these features again") from None
-
-
-def _inside(recording: str) -> PurePosixPath:
-    """The id as a relative path that stays in its folder."""
-    parts = recording.split("/")
-    if any(part in {"", ".", ".."} for part in parts) or "\\" in recording or "\0" in recording:
-        raise InputError(f"id {recording!r} makes no file name; name recordings without .., \\ or empty parts")
-    return PurePosixPath(*parts)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from protophone.errors import UnitsError
 from protophone.files import atomic
@@ -62,7 +62,8 @@ def write_shard(path: Path, records: Sequence[UnitRecord]) -> None:
         tensors[stream] = np.concatenate([_or_empty(None), *arrays]).astype(dtype)
         tensors[f"{stream}_offsets"] = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"records": json.dumps(lines, ensure_ascii=False, separators=(",", ":"))})
+        head = {"records": json.dumps(lines, ensure_ascii=False, separators=(",", ":"))}
+        temporary.write_bytes(save(tensors, head))
 
 
 def read_heads(path: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 __all__ = ["SpectrogramDiscriminator", "discriminator_loss", "generator_loss"]
 
@@ -13,16 +14,14 @@ Adversary = Literal["lsgan", "wgan"]
 class SpectrogramDiscriminator(nn.Module):
     """Patches of a spectrogram to scores, high for real ones; strides in frequency keep it cheap."""
 
-    def __init__(self, channels: int = 32) -> None:
+    def __init__(self, channels: int = 16) -> None:
         super().__init__()
         widths = (1, channels, 2 * channels, 4 * channels, 4 * channels)
+        strides = ((1, 4), (2, 4), (2, 4), (1, 4))
         layers: list[nn.Module] = []
-        for narrow, wide in zip(widths, widths[1:], strict=False):
-            layers += [
-                nn.utils.parametrizations.weight_norm(nn.Conv2d(narrow, wide, (3, 7), (1, 4), (1, 3))),
-                nn.LeakyReLU(0.2),
-            ]
-        layers.append(nn.utils.parametrizations.weight_norm(nn.Conv2d(widths[-1], 1, (3, 3), 1, (1, 1))))
+        for narrow, wide, stride in zip(widths, widths[1:], strides, strict=False):
+            layers += [weight_norm(nn.Conv2d(narrow, wide, (3, 7), stride, (1, 3))), nn.LeakyReLU(0.2)]
+        layers.append(weight_norm(nn.Conv2d(widths[-1], 1, (3, 3), 1, (1, 1))))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, spectrogram: Tensor) -> Tensor:

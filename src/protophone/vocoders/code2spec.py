@@ -5,7 +5,7 @@ side, batch normalisation and LeakyReLU see it at several scales at once; a last
 voice as in the paper, or one for many with a speaker embedding beside the code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -13,15 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.config import config
-from protophone.spectral import griffin_lim, stft
+from protophone.spectral import griffin_lim, magnitude_to_mel, stft
 from protophone.types import AudioBatch, Codebook, Crops, FrameGrid, UnitBatch
 from protophone.vocoders.adversarial import SpectrogramDiscriminator, discriminator_loss, generator_loss
 from protophone.vocoders.base import Vocoder
 
-__all__ = ["Code2Spec", "Code2SpecConfig"]
+__all__ = ["Code2Spec", "Code2SpecConfig", "Listener"]
+
+Listener = Callable[[Tensor], Tensor]
+"""Normalised log-mel frames ``[batch, frame, band]`` to what an encoder makes of them, ``[batch, latent, dim]``."""
 
 _FLOOR = 1e-5  # of magnitudes, about -100 dB
 _KERNELS = (1, 3, 5, 7)
+_BANDS = 80  # of the log-mel features that encoders listen to
+_PART, _OVERLAP = 500, 10  # units spoken at a time, and how many of them twice
 _EDGE = 3  # frames of a crop that its window reaches past
 
 
@@ -31,19 +36,21 @@ class Code2SpecConfig:
 
     ``scale`` says in which magnitudes the squared error is counted: ``linear`` as in the paper, or ``log``, which
     weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9.
-    ``sharpness`` raises the magnitudes to this power before phases are sought.
+    ``unit_weight`` weighs how differently an encoder that listens to bands hears what was made and what was meant; other
+    encoders do not listen. ``sharpness`` raises the magnitudes to this power before phases are sought.
     """
 
     kind: Literal["code2spec"] = "code2spec"
-    channels: int = 512
+    channels: int = 384
     layers: int = 4
     n_fft: int = 2048
-    window_length: int = 800
+    window_length: int = 400
     hop: int = 160
     scale: Literal["log", "linear"] = "log"
     adversary: Literal["none", "lsgan", "wgan"] = "lsgan"
     mse_weight: float = 10.0
     adversarial_weight: float = 1.0
+    unit_weight: float = 1.0
     speaker_dim: int = 64
     iterations: int = 60
     sharpness: float = 1.2
@@ -87,6 +94,7 @@ class Code2Spec(Vocoder):
         self.register_buffer("mean", torch.zeros(bins))
         self.register_buffer("deviation", torch.ones(bins))
         self.judge = SpectrogramDiscriminator() if config.adversary != "none" else None
+        self.listener: Listener | None = None
 
     @property
     def context(self) -> int:
@@ -117,23 +125,33 @@ class Code2Spec(Vocoder):
 
     @torch.inference_mode()
     def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:
-        """Sound of the units in ``voice``; each row as it would sound alone."""
+        """Sound of the units in ``voice``, each row as it would sound alone; long rows are spoken in overlapping parts."""
         self.check_units(content)
         speaker = torch.tensor([self.voice_index(voice)], device=self.vectors.device)
         sounds = []
         for row in range(len(content)):
             codes = content.codes[row : row + 1, :, : int(content.lengths[row])].to(self.vectors.device)
-            magnitude = self.magnitude(self(codes, speaker).float()) ** self.config.sharpness
-            samples = griffin_lim(
-                magnitude,
-                n_fft=self.config.n_fft,
-                hop=self.config.hop,
-                window_length=self.config.window_length,
-                iterations=self.config.iterations,
-            )[0]
-            wanted = int(content.lengths[row]) * self.grid.hop
-            sounds.append(F.pad(samples[:wanted], (0, wanted - min(wanted, len(samples)))).cpu().numpy())
+            sound = torch.zeros(codes.shape[2] * self.grid.hop)
+            for start in range(0, codes.shape[2], _PART):
+                # A part begins a little early and is faded in over what the one before said of it.
+                early, late = max(0, start - _OVERLAP), min(codes.shape[2], start + _PART)
+                part = self._speak(codes[..., early:late], speaker)
+                fade = (start - early) * self.grid.hop
+                ramp = torch.linspace(0, 1, fade) if fade else torch.ones(0)
+                at = early * self.grid.hop
+                sound[at : at + fade] = sound[at : at + fade] * (1 - ramp) + part[:fade] * ramp
+                sound[at + fade : at + len(part)] = part[fade:]
+            sounds.append(sound.numpy())
         return AudioBatch.from_arrays(sounds, self.grid.sample_rate)
+
+    def _speak(self, codes: Tensor, speaker: Tensor) -> Tensor:
+        """Sound ``[unit * hop]`` of codes ``[1, codebook, unit]``."""
+        magnitude = self.magnitude(self(codes, speaker).float()) ** self.config.sharpness
+        settings = self.config
+        sound = griffin_lim(
+            magnitude, settings.n_fft, settings.hop, settings.window_length, iterations=settings.iterations
+        )
+        return sound[0].cpu()
 
     @torch.no_grad()
     def calibrate(self, samples: Tensor) -> None:
@@ -141,6 +159,20 @@ class Code2Spec(Vocoder):
         spectrogram = self.scaled(samples).flatten(0, 1)
         self.mean.copy_(spectrogram.mean(0))
         self.deviation.copy_(spectrogram.std(0).clamp_min(1e-3))
+
+    def _misheard(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Squared difference of what the encoder makes of both, over the variance of the latter."""
+        heard, meant = (self._bands(spectrogram) for spectrogram in (fake, real))
+        mean, deviation = meant.mean(1, keepdim=True), meant.std(1, keepdim=True).clamp_min(1e-2)
+        with torch.no_grad():
+            wanted = self.listener((meant - mean) / deviation).float()
+        got = self.listener((heard - mean) / deviation).float()
+        return F.mse_loss(got, wanted) / wanted.var().clamp_min(1e-3)
+
+    def _bands(self, scaled: Tensor) -> Tensor:
+        """Log-mel bands of a spectrogram as the network writes it."""
+        magnitude = self.magnitude(scaled)
+        return magnitude_to_mel(magnitude, self.grid.sample_rate, self.config.n_fft, _BANDS).clamp_min(1e-10).log()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The judge steps before the inverter."""
@@ -162,6 +194,10 @@ class Code2Spec(Vocoder):
         error = ((fake - real).square().mean(-1) * mask).sum() / mask.sum().clamp_min(1)
         self.figures = {"mse": error.detach()}
         loss = self.config.mse_weight * error
+        if self.listener is not None and self.config.unit_weight:
+            misheard = self._misheard(fake, real)
+            self.figures["units"] = misheard.detach()
+            loss = loss + self.config.unit_weight * misheard
         if self.judge is not None:
             judged = discriminator_loss(self.judge, real, fake.detach(), self.config.adversary)
             self.figures["discriminator"] = judged.detach()

@@ -1,0 +1,30 @@
+# venv: an environment with the tested set of packages; demo, test, lint, bench: what is run in it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: venv demo test lint bench
+
+venv: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "protophone needs Python 3.11 or later: make venv PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+demo: venv
+	$(BIN)/python examples/demo.py
+
+test: venv
+	$(BIN)/python -m pytest --cov
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/typos
+	$(BIN)/lint-imports
+
+bench: venv
+	for script in benchmarks/griffin_lim.py benchmarks/round_trip.py; do $(BIN)/python $$script || exit 1; done

@@ -1,0 +1,165 @@
+"""ABX against bit rate of every classical system and the VQ-VAE, on recordings held out from training.
+
+    python benchmarks/units.py --manifest ../shared/data/mboshi/manifest.jsonl \
+        --items ../shared/data/mboshi/dev/triphone.item --out runs/units
+
+Each cell is fitted or trained on the manifest's ``train`` split alone and scored on ``dev`` with every triplet of the
+item file; its result is kept as JSON, so the command goes on where it was interrupted. ``--full`` adds every codebook
+size and time reduction. Prints a table and draws ``units.png``.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from protophone import audio
+from protophone.encoders.base import Encoder, Moments
+from protophone.encoders.pipeline import PipelineConfig
+from protophone.encoders.vqvae import VQVAEConfig
+from protophone.features import LogMelConfig, MfccConfig
+from protophone.files import write_json
+from protophone.manifest import read
+from protophone.metrics.abx import abx, read_items
+from protophone.metrics.bitrate import zerospeech_bitrate
+from protophone.metrics.items import by_file
+from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
+from protophone.recipe import fit_encoder
+from protophone.train import TrainConfig
+from protophone.types import AudioBatch
+
+CLASSICAL = {"kmeans": KMeansConfig, "gmm": GMMConfig, "dpgmm": DPGMMConfig}
+
+
+def cells(full: bool) -> list[tuple[str, int, int]]:
+    """System, number of units and time reduction of each cell."""
+    grid = [("mfcc", 0, 1), ("logmel", 0, 1)]
+    for system in CLASSICAL:
+        grid += [(system, k, t) for k in ((64, 128, 256) if full else (64, 256)) for t in (1, 2, 4)]
+    sizes, reductions = ((64, 128, 256, 512), (1, 2, 4, 8)) if full else ((64, 256), (1, 2, 4))
+    return grid + [("vqvae", k, t) for k in sizes for t in reductions]
+
+
+def build(system, units, reduction, train, minutes, folder):
+    """The fitted encoder of a cell."""
+    if system == "vqvae":
+        base = VQVAEConfig()
+        settings = replace(base, time_reduction=reduction, quantizer=replace(base.quantizer, num_units=units))
+    else:
+        settings = PipelineConfig(quantizer=CLASSICAL[system](num_units=units), time_reduction=reduction)
+    training = TrainConfig(minutes=minutes, precision="bf16-mixed")
+    return fit_encoder(train, settings, training, folder)[0]
+
+
+@torch.inference_mode()
+def features_of(config, recordings):
+    """Normalised features of each recording, with no units in between."""
+    extractor = config.build()
+    out = {}
+    for recording in recordings:
+        batch = extractor(AudioBatch.from_arrays([audio.read(recording)], 16000))
+        mean, deviation = Moments.of(batch).mean_and_deviation()
+        out[recording.id] = ((batch.frames - mean) / deviation)[0].numpy()
+    return out, 100.0
+
+
+def units_of(encoder: Encoder, recordings):
+    """What ABX scores of each recording, its frame rate, the codes, and seconds in all."""
+    vectors, codes, seconds = {}, [], 0.0
+    for recording in recordings:
+        sound = AudioBatch.from_arrays([audio.read(recording)], 16000)
+        units = encoder.encode(sound)
+        posteriors = getattr(encoder, "posteriors", None)
+        mixture = posteriors is not None and encoder.config.quantizer.kind != "kmeans"
+        scored = posteriors(sound) if mixture else encoder.vectors(units)
+        vectors[recording.id] = scored[0]
+        codes.append(units[0].T)
+        seconds += int(sound.lengths[0]) / 16000
+    return vectors, float(scored.grid.frame_rate), codes, seconds
+
+
+def score(vectors, rate, items, distance):
+    names = by_file(list(vectors), items)
+    arrays = {file: vectors[name] for file, name in names.items()}
+    results = {s: abx(arrays, items, speaker=s, distance=distance, frame_rate=rate) for s in ("within", "across")}
+    return {name: 100 * result.error for name, result in results.items()} | {
+        f"{name}_interval": [100 * bound for bound in result.interval] for name, result in results.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--items", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs/units"))
+    parser.add_argument("--minutes", type=float, default=15, help="of training for each VQ-VAE cell")
+    parser.add_argument("--only", nargs="*", help="systems, for example kmeans vqvae")
+    parser.add_argument("--full", action="store_true")
+    args = parser.parse_args()
+    recordings = read(args.manifest)
+    train = [recording for recording in recordings if recording.split == "train"]
+    dev = [recording for recording in recordings if recording.split == "dev"]
+    items = read_items(args.items)
+    rows = []
+    for system, units, reduction in cells(args.full):
+        if args.only and system not in args.only:
+            continue
+        name = f"{system}-{units}-t{reduction}" if units else system
+        path = args.out / f"{name}.json"
+        if not path.exists():
+            begun = time.monotonic()
+            if units:
+                encoder = build(system, units, reduction, train, args.minutes, args.out / "work" / name)
+                vectors, rate, codes, seconds = units_of(encoder, dev)
+                bits = zerospeech_bitrate(codes, seconds)
+            else:
+                vectors, rate = features_of({"mfcc": MfccConfig, "logmel": LogMelConfig}[system](), dev)
+                bits = None
+            distance = "kl_symmetric" if system in {"gmm", "dpgmm"} else "angular"
+            result = {"system": system, "units": units, "reduction": reduction, "bits": bits, "distance": distance}
+            result |= score(vectors, rate, items, distance) | {"seconds": time.monotonic() - begun}
+            write_json(path, result)
+        rows.append(json.loads(path.read_text()))
+        table(rows[-1:], header=len(rows) == 1)
+    plot(rows, args.out / "units.png")
+    print(f"{args.out / 'units.png'}")
+
+
+def table(rows, *, header) -> None:
+    if header:
+        print(f"{'system':8}{'units':>6}{'T':>3}{'within':>9}{'across':>9}{'95 % across':>16}{'bit/s':>8}  distance")
+    for row in rows:
+        bits = "-" if row["bits"] is None else f"{row['bits']:.0f}"
+        low, high = row["across_interval"]
+        print(
+            f"{row['system']:8}{row['units'] or '-':>6}{row['reduction']:>3}{row['within']:9.2f}{row['across']:9.2f}"
+            f"{low:9.1f} -{high:5.1f}{bits:>8}  {row['distance']}",
+            flush=True,
+        )
+
+
+def plot(rows, path) -> None:
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for system in dict.fromkeys(row["system"] for row in rows):
+        points = sorted((row["bits"], row["across"]) for row in rows if row["system"] == system and row["bits"])
+        if points:
+            axes.plot(*np.array(points).T, "o-", label=system)
+        else:
+            error = next(row["across"] for row in rows if row["system"] == system)
+            axes.axhline(error, linestyle="--", color="grey", label=system)
+    axes.set(xscale="log", xlabel="bit/s (ZeroSpeech 2019)", ylabel="ABX error across speakers, %")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Makes the bundle that is shipped: trains it on the prompts, halves its weights, writes its card and its sayings.
+
+    python examples/ship_bundle.py --manifest ../shared/data/prompts/manifest.jsonl --work runs/prompts
+
+Trains ``configs/vqvae.toml`` and ``configs/code2spec.toml`` on the manifest's train split (going on where it was
+interrupted), and writes ``src/protophone/bundles/prompts``: the bundle with weights in half precision, and
+``sayings.jsonl``, units of recordings of two voices that ``make demo`` speaks.
+"""
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from protophone.bundle import Bundle, Part, add_voice, write_bundle
+from protophone.cli.progress import bar, counted
+from protophone.manifest import read
+from protophone.model import DEFAULT_BUNDLE, load
+from protophone.recipe import load_recipe, run_recipe
+from protophone.store import UnitRecord
+
+VOICES = ("prompts-en", "prompts-it")
+LICENCE = "CC BY-SA 3.0"
+CARD = """# Units and voices of the prompts
+
+**What it is.** A VQ-VAE ({units} units, {rate:g} a second) and a Code2Spec inverter for five voices, of protophone.
+Learned from sound alone: no text, no alignment.
+
+**Data.** The train split of the Asterisk core sounds 1.6.1, {minutes:.0f} minutes of studio prompts: English and
+Spanish by Allison Smith, French by June Wallack, Italian by Carlo Flora, Russian by Maxim Topal (Debian packages
+asterisk-core-sounds-*-g722; CC BY-SA 3.0, Russian CC BY 3.0).
+
+**Licence.** These weights: CC BY-SA 3.0, with the attribution above. The code around them: Apache-2.0.
+
+**The voices are real people's.** Do not use them to make anybody believe that these persons said what they did not.
+
+**Figures.** See `docs/results.md`, where each stands beside the command that printed it.
+
+**Limits.** Studio speech of telephone prompts by four persons; pitch is not transmitted, so intonation is lost; other
+languages, rooms and microphones are encoded with more errors. Discover units of your own recordings instead.
+
+**Made by** `python examples/ship_bundle.py`: {command}
+"""
+
+
+def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
+    """The trained bundle with its voice."""
+    encoder = load_recipe("configs/vqvae.toml", [f'data.recordings = "{manifest}"', *overrides])
+    folder = work / "encoder"
+    if not (folder / "bundle" / "bundle.json").exists():
+        run(encoder, folder)
+    voice = load_recipe(
+        "configs/code2spec.toml", [f'bundle = "{folder / "bundle"}"', f'data.recordings = "{manifest}"', *overrides]
+    )
+    if not Bundle(folder / "bundle").voices:
+        run(voice, work / "voice")
+    return folder / "bundle"
+
+
+def run(recipe, folder) -> None:
+    with bar("training", 1) as advance:
+        seen = 0
+
+        def report(state) -> None:
+            nonlocal seen
+            note = " ".join(f"{name} {value:.3f}" for name, value in state.figures.items())
+            advance(state.step - seen, note=note, total=state.steps)
+            seen = state.step
+
+        run_recipe(recipe, folder, report=report, progress=counted("reading"))
+
+
+def halved(part: Part) -> Part:
+    """Weights in half precision but for the codebook, whose hash must stay."""
+    kept = ("quantizer.", "vectors")
+    weights = {
+        name: value.half() if value.dtype == torch.float32 and not name.startswith(kept) else value
+        for name, value in part.weights.items()
+    }
+    return replace(part, weights=weights)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("runs/prompts"))
+    parser.add_argument("--bundle", type=Path, help="ship this trained bundle instead of training one")
+    parser.add_argument("--set", action="append", default=[], help="laid over both recipes, as of protophone train")
+    args = parser.parse_args()
+    trained = Bundle(args.bundle or train(args.manifest, args.work, args.set))
+    part = trained.encoder()
+    recordings = read(args.manifest)
+    minutes = sum(1 for recording in recordings if recording.split == "train")
+    facts = {name: trained.facts[name] for name in ("training", "figures")} | {"licence": LICENCE}
+    shutil.rmtree(DEFAULT_BUNDLE, ignore_errors=True)
+    grid = part.facts
+    card = CARD.format(
+        units=grid["sizes"][0],
+        rate=grid["sample_rate"] / grid["hop"],
+        minutes=100 if minutes else 0,
+        command=f"recipes configs/vqvae.toml and configs/code2spec.toml, codebook {grid['codebook']}.",
+    )
+    write_bundle(DEFAULT_BUNDLE, halved(part), facts, card)
+    for name in trained.voices:
+        add_voice(DEFAULT_BUNDLE, name, halved(trained.voice(name)))
+    model = load()
+    lines = []
+    for voice in VOICES:
+        seconds = 0.0
+        for recording in recordings:
+            if recording.split != "train" or recording.speaker != voice or seconds > 100:
+                continue
+            units = model.encode(recording)
+            if not 2.5 < units.num_samples / model.sample_rate < 10:
+                continue
+            record = UnitRecord.from_batch(
+                units.content, recording.id, units.num_samples, extra={"speaker": recording.speaker}
+            )
+            lines.append(record.to_json())
+            seconds += units.num_samples / model.sample_rate
+    (DEFAULT_BUNDLE.parent / "sayings.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    size = sum(path.stat().st_size for path in DEFAULT_BUNDLE.rglob("*") if path.is_file())
+    print(f"{DEFAULT_BUNDLE}: {size / 1e6:.1f} MB, {len(lines)} sayings")
+
+
+if __name__ == "__main__":
+    main()
