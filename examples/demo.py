@@ -42,7 +42,7 @@ def main() -> None:
     found = load(HERE / "found")
     first, second = (sorted((HERE / "recordings" / voice).glob("*.wav"))[0] for voice in VOICES)
     audio.write(HERE / "converted.wav", found.convert(first, VOICES[1])[0], found.sample_rate)
-    for record in list(read_units(HERE / "found" / "units"))[:3]:
+    for record in list(read_units(HERE / "found"))[:3]:
         print(record.id, " ".join(map(str, record.codes[0][:24])), "...")
     for name, value in read_json(HERE / "found" / "report.json")["bit_rates"].items():
         print(f"bit rate, {name}: {value:.0f} bit/s")

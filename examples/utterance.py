@@ -31,7 +31,9 @@ def follow(path: Path, bundle: Path | None) -> None:
     print(f"read        {batch.samples.dtype} {list(batch.samples.shape)}, {len(samples) / model.sample_rate:.2f} s")
 
     features = encoder.features(batch)
-    print(f"features    {encoder.features.config.kind} {list(features.frames.shape)}, every {features.grid.hop} samples")
+    print(
+        f"features    {encoder.features.config.kind} {list(features.frames.shape)}, every {features.grid.hop} samples"
+    )
 
     frames = encoder.normalize(features, Moments.of(features)).frames
     print(f"normalised  mean {abs(float(frames.mean())):.2f}, deviation {float(frames.std()):.2f}")
@@ -41,7 +43,8 @@ def follow(path: Path, bundle: Path | None) -> None:
     print(f"encoded     codes {list(units.codes.shape)} below {units.sizes[0]}, every {units.grid.hop} samples")
     print(f"            {' '.join(map(str, units[0][0][:12]))} ...")
     runs = units.collapse()
-    print(f"collapsed   {runs.codes.shape[2]} runs; expanded again, equal: {torch.equal(runs.expand().codes, units.codes)}")
+    equal = torch.equal(runs.expand().codes, units.codes)
+    print(f"collapsed   {runs.codes.shape[2]} runs; expanded again, equal: {equal}")
 
     with tempfile.TemporaryDirectory() as folder:
         with UnitsWriter(folder, settings={"bundle": encoder.codebook.hash}) as writer:

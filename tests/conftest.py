@@ -40,3 +40,19 @@ def babble(seconds: float, seed: int = 0, sample_rate: int = 16000, pitch: float
         at += length
     out += 0.01 * rng.standard_normal(total)
     return (0.3 * out / np.abs(out).max()).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory) -> Path:
+    """Six short recordings of two speakers, in folders and in a manifest."""
+    from tests.tiny import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("tiny") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_corpus) -> Path:
+    """A bundle with two voices, learned in a second or two; tests must not write to it."""
+    from tests.tiny import learn
+
+    return learn(tiny_corpus.parent / "learned", tiny_corpus)

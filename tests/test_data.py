@@ -164,7 +164,7 @@ def test_samples_lie_beside_their_units(tmp_path):
     crops = CropSampler(codes, sound, crop=5, context=0, batch=50, seed=0, speakers=("speaker", "x", "y"), scale=4)(0)
     for codes_row, sound_row, mask in zip(crops.frames, crops.target, crops.mask, strict=True):
         real = int(mask.sum())
-        wanted = (codes_row[:real, 0, None] * 4 + np.arange(4)).flatten()
+        wanted = (codes_row.numpy()[:real, 0, None] * 4 + np.arange(4)).flatten()
         np.testing.assert_array_equal(sound_row[: real * 4, 0], wanted)
         assert not sound_row[real * 4 :].any()
 

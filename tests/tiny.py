@@ -1,5 +1,6 @@
 """A tiny corpus, recipes that learn from it in a second or two, and the command line in a process of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -110,3 +111,11 @@ def stopped_when(seen, arguments: list[object], how: int = signal.SIGKILL) -> su
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below ``folder`` with its bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def run_jobs(place: Path, jobs: list[dict]) -> None:
+    """Runs the jobs of ``tests.kills`` in a process of its own."""
+    path = place / "jobs.json"
+    path.write_text(json.dumps(jobs))
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-m", "tests.kills", path], cwd=root, env=environment(), check=True)

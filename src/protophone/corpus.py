@@ -51,13 +51,11 @@ def encode_corpus(
     """Units of every recording into ``folder``: ``units.jsonl``, shards, or the vectors they stand for.
 
     ``advance(count)`` is told of recordings dealt with. Recordings that cannot be read are left out and listed. Raises
-    ``InputError`` when ``folder`` holds something else.
+    ``UnitsError`` when ``folder`` holds other units.
     """
     folder = Path(folder)
     if not recordings:
         raise InputError(f"{folder}: nothing to write there, for no recording is left; is the split the right one?")
-    if not (folder / "index.json").is_file():
-        refuse_existing(folder)
     names = [[recording.id, recording.start, recording.num_samples] for recording in recordings]
     settings = {"bundle": model.encoder.codebook.hash, "recordings": _digest(json.dumps(part) for part in names)}
     done = Done()

@@ -120,7 +120,7 @@ def discover(
         write_encoder(bundle, encoder, learned, training)
     model = load(bundle, device=options.device)
     with watcher.stage("encoding", len(survey.recordings)) as advance:
-        done = encode_corpus(model, survey.recordings, out / "units", advance=advance)
+        done = encode_corpus(model, survey.recordings, out, advance=advance)
     failures = [*survey.failures, *done.failures]
     if not model.voices:
         training = TrainConfig(
@@ -134,7 +134,7 @@ def discover(
             )
         add_voice(bundle, "code2spec", voice_part(vocoder))
         model = load(bundle, device=options.device)
-    records = list(read_units(out / "units"))
+    records = list(read_units(out))
     by_id = {recording.id: recording for recording in survey.recordings}
     annotate(records, by_id, survey.segments, out)
     for record in (record for record in records if record.id in held_out):

@@ -69,9 +69,12 @@ def encode(
     """
     from protophone.cli.progress import bar, left_out
     from protophone.corpus import check_failures, encode_corpus
+    from protophone.files import refuse_existing
     from protophone.manifest import build
     from protophone.model import load
 
+    if not (out / "index.json").is_file():
+        refuse_existing(out)
     model = load(bundle, device=device)
     found, _ = build(recordings, speaker_from)
     found = [recording for recording in found if split is None or recording.split == split]

@@ -1,0 +1,54 @@
+"""Every shipped recipe loads, says what it means by keys that exist, and builds on the CPU."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from protophone.config import dump, parse
+from protophone.errors import ConfigError
+from protophone.recipe import EncoderRecipe, load_recipe
+from protophone.types import Codebook, FrameGrid
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+every = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+
+
+def test_there_are_some():
+    assert len(CONFIGS) >= 2
+
+
+@every
+def test_loads_and_builds(path):
+    recipe = load_recipe(path, [])
+    if isinstance(recipe, EncoderRecipe):
+        encoder = recipe.encoder.build(("abi", "kou"))
+        assert encoder.grid.hop == recipe.encoder.features.hop * recipe.encoder.time_reduction
+    else:
+        vocoder = recipe.voice.build(Codebook(torch.zeros(1, 16, 8)), FrameGrid(16000, 640, 240), ("abi", "kou"))
+        assert vocoder.voices == ("abi", "kou")
+
+
+@every
+def test_survives_being_written_and_read(path):
+    recipe = load_recipe(path, [])
+    assert parse(type(recipe), dump(recipe)) == recipe
+
+
+@every
+def test_overrides_and_unknown_keys(path):
+    assert load_recipe(path, ["train.steps = 2000"]).train.steps == 2000
+    with pytest.raises(ConfigError, match=r"unknown key train\.stepz; did you mean steps\?"):
+        load_recipe(path, ["train.stepz = 2000"])
+
+
+def test_the_command_line_answers_without_torch():
+    """Help must be quick: nothing heavy is imported before a command needs it."""
+    code = (
+        "import sys, protophone.cli; print([m for m in ('torch', 'numpy', 'pydantic', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

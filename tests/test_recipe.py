@@ -1,0 +1,161 @@
+"""Recipes from a TOML file to a bundle: what they learn from, that they learn, and that no kill changes a byte."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from protophone.bundle import Bundle
+from protophone.data import Pack
+from protophone.errors import InputError
+from protophone.model import load
+from protophone.recipe import DataConfig, fit_encoder, run_recipe, select, speakers_of
+from protophone.train import TrainConfig, history
+from protophone.types import Recording
+from protophone.vad import Segment
+from tests.tiny import ENCODER, VOICE, contents, encoder_recipe, run_jobs, voice_recipe
+
+KILLS = {
+    "encoder": [("replace", 1), ("replaced", 2), ("step", 3), ("step", 20), ("replaced", 9), ("replace", 12)],
+    "voice": [("replaced", 3), ("step", 9), ("step", 33), ("replaced", 8), ("replace", 11)],
+}
+
+
+@pytest.mark.parametrize("kind", ["encoder", "voice"])
+def test_killed_at_any_moment_and_run_again_the_bytes_are_those_of_an_unbroken_run(tmp_path, tiny_corpus, tiny_bundle, kind):
+    jobs = []
+    for number, kill in enumerate([None, *KILLS[kind], "twice"]):
+        cwd = tmp_path / str(number)
+        cwd.mkdir()
+        (cwd / "corpus").symlink_to(tiny_corpus)
+        if kind == "voice":
+            shutil.copytree(tiny_bundle, cwd / "bundle")
+            shutil.rmtree(cwd / "bundle" / "voices")
+            index = (cwd / "bundle" / "bundle.json").read_text()
+            kept = [line for line in index.split("\n") if '"voices/' not in line]
+            (cwd / "bundle" / "bundle.json").write_text("\n".join(kept).replace(',\n }\n}', '\n }\n}'))
+        text = ENCODER if kind == "encoder" else VOICE
+        (cwd / "r.toml").write_text(text.format(recordings="corpus/manifest.jsonl", bundle="bundle"))
+        deaths = [("step", 11), ("step", 13)] if kill == "twice" else [kill] if kill else []
+        jobs += [{"do": kind, "cwd": str(cwd), "recipe": "r.toml", "die": die} for die in [*deaths, None]]
+    run_jobs(tmp_path, jobs)
+    folder = "run" if kind == "encoder" else "."
+    unbroken = {name: data for name, data in contents(tmp_path / "0" / folder).items()}
+    assert any(name.endswith("state.safetensors") for name in unbroken)
+    for number in range(1, len(KILLS[kind]) + 2):
+        again = contents(tmp_path / str(number) / folder)
+        assert sorted(again) == sorted(unbroken)
+        assert [name for name in again if again[name] != unbroken[name]] == []
+
+
+def test_a_finished_run_keeps_its_bundle_and_the_voices_it_got(tmp_path, tiny_corpus, tiny_bundle):
+    run = tiny_bundle.parent
+    before = contents(run)
+    recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus / "manifest.jsonl")
+    assert run_recipe(recipe, run) == tiny_bundle
+    assert contents(run) == before
+    assert load(tiny_bundle).voices == ("ana", "bo")
+
+
+def test_curves_are_kept_from_the_first_step_to_the_last(tiny_bundle):
+    for run, names, last in (
+        (tiny_bundle.parent, {"reconstruction", "quantizer"}, 39),
+        (tiny_bundle.parents[1] / "voice", {"mse", "discriminator", "adversarial"}, 19),
+    ):
+        curves = history(run)
+        assert set(curves) >= names
+        for curve in curves.values():
+            assert [step for step, _ in curve] == sorted({0, *range(0, last, 20), last})
+            assert np.isfinite([value for _, value in curve]).all()
+    assert history(run / "nowhere") == {}
+
+
+def test_a_bundle_says_what_it_learned_from(tiny_bundle):
+    facts = Bundle(tiny_bundle).facts
+    assert facts["training"]["recordings"] == 6
+    assert facts["encoder"]["speakers"] == ["ana", "bo"]
+    assert facts["encoder"]["sizes"] == [16]
+    assert "6 recordings by 2 speakers" in (tiny_bundle / "card.md").read_text()
+
+
+def test_a_run_in_a_folder_of_something_else_is_refused(tmp_path, tiny_corpus):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="exists already and is not empty"):
+        run_recipe(encoder_recipe(tmp_path / "e.toml", tiny_corpus / "manifest.jsonl"), tmp_path / "run")
+    assert list(contents(tmp_path / "run")) == ["thesis.txt"]
+
+
+def test_a_run_with_other_settings_in_the_same_folder_is_refused(tmp_path, tiny_corpus, tiny_bundle):
+    run = shutil.copytree(tiny_bundle.parent, tmp_path / "run")
+    manifest = tiny_corpus / "manifest.jsonl"
+    for change, said in (("train.learning_rate = 0.5", "learning_rate was 0.001, now 0.5"), ("encoder.jitter = 0.5", "config")):
+        with pytest.raises(InputError, match=f"holds a run with other settings.*{said}.*name another folder"):
+            run_recipe(encoder_recipe(tmp_path / "e.toml", manifest, change), run)
+
+
+def test_bad_recordings_are_left_out_and_told(tmp_path, tiny_corpus):
+    folder = shutil.copytree(tiny_corpus, tmp_path / "corpus")
+    (folder / "ana" / "1.wav").write_text("no sound")
+    recipe = encoder_recipe(tmp_path / "e.toml", folder, "train.steps = 2")
+    failures = []
+    bundle = run_recipe(recipe, tmp_path / "run", failures=failures)
+    assert [name for name, _ in failures] == ["ana/1"]
+    assert "1.wav: not a sound file" in failures[0][1]
+    voices = []
+    run_recipe(voice_recipe(tmp_path / "v.toml", bundle, folder, "train.steps = 2"), tmp_path / "voice", failures=voices)
+    assert voices == failures
+    assert load(bundle).voices == ("speaker",)
+    with pytest.raises(InputError, match=r"1\.wav"):
+        run_recipe(recipe, tmp_path / "strict")
+
+
+def test_splits_and_speakers_choose_recordings(tmp_path, tiny_corpus):
+    lines = [
+        f'{{"id": "{i}", "audio": "{tiny_corpus}/ana/{i}.wav", "speaker": "{who}"{split}}}\n'
+        for i, (who, split) in enumerate([("a", ', "split": "train"'), ("b", ', "split": "dev"'), ("b", "")])
+    ]
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(lines))
+    assert [r.id for r in select(DataConfig(recordings=str(path)))] == ["0", "2"]
+    assert [r.id for r in select(DataConfig(recordings=str(path), split=None, speakers=("b",)))] == ["1", "2"]
+    with pytest.raises(InputError, match=r"no recording of split 'test' by a; change data\.split or data\.speakers"):
+        select(DataConfig(recordings=str(path), split="test", speakers=("a",))) and select(
+            DataConfig(recordings=str(path), split="test")
+        )
+    assert len(select(DataConfig(recordings=str(tiny_corpus)))) == 6  # a folder has no splits and names nobody
+
+
+def test_who_is_not_named_is_one_speaker():
+    recordings = [Recording(id=str(i), path="x", speaker=who) for i, who in enumerate(["b", None, "a", None, "b"])]
+    assert speakers_of(recordings) == ("a", "b", "speaker")
+
+
+def test_classical_units_are_fitted_on_the_frames_within_segments(tmp_path, tiny_corpus):
+    recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus)
+    recordings = select(recipe.data)
+    from protophone.encoders import PipelineConfig
+    from protophone.quantizers import KMeansConfig
+
+    settings = PipelineConfig(quantizer=KMeansConfig(num_units=5), time_reduction=2)
+    segments = {recording.id: [Segment(1600, 9600)] for recording in recordings}
+    encoder, run = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run", segments=segments)
+    assert run is None
+    pack = Pack.open(tmp_path / "run" / "features")
+    frames = np.concatenate([part[10:60] for part in pack]).astype(np.float32)
+    low, high = frames.min(0), frames.max(0)
+    vectors = encoder.codebook.vectors[0].numpy()
+    assert ((vectors >= low) & (vectors <= high)).all()
+    again, _ = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run", segments=segments)
+    assert again.codebook.hash == encoder.codebook.hash
+
+
+def test_features_of_a_corpus_have_mean_zero_and_deviation_one(tiny_bundle):
+    for part in Pack.open(tiny_bundle.parent / "features"):
+        np.testing.assert_allclose(part.astype(np.float64).mean(0), 0, atol=2e-3)
+        np.testing.assert_allclose(part.astype(np.float64).std(0), 1, atol=5e-3)
+    sound = Pack.open(tiny_bundle.parents[1] / "voice" / "sound")
+    codes = Pack.open(tiny_bundle.parents[1] / "voice" / "codes")
+    assert [len(part) for part in sound] == [640 * len(part) for part in codes]
+    assert torch.iinfo(torch.int16).max >= np.abs(sound.array).max() > 3000
