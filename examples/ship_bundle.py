@@ -16,7 +16,7 @@ import torch
 
 from protophone.bundle import Bundle, Part, add_voice, write_bundle
 from protophone.cli.progress import bar, counted
-from protophone.manifest import read
+from protophone.manifest import build
 from protophone.model import DEFAULT_BUNDLE, load
 from protophone.recipe import load_recipe, run_recipe
 from protophone.store import UnitRecord
@@ -91,15 +91,16 @@ def main() -> None:
     args = parser.parse_args()
     trained = Bundle(args.bundle or train(args.manifest, args.work, args.set))
     part = trained.encoder()
-    recordings = read(args.manifest)
-    minutes = sum(1 for recording in recordings if recording.split == "train")
+    recordings, _ = build(args.manifest, "manifest", probe=True)
+    recordings = [recording for recording in recordings if recording.split == "train"]
+    minutes = sum(recording.num_samples / recording.sample_rate for recording in recordings) / 60
     facts = {name: trained.facts[name] for name in ("training", "figures")} | {"licence": LICENCE}
     shutil.rmtree(DEFAULT_BUNDLE, ignore_errors=True)
     grid = part.facts
     card = CARD.format(
         units=grid["sizes"][0],
         rate=grid["sample_rate"] / grid["hop"],
-        minutes=100 if minutes else 0,
+        minutes=minutes,
         command=f"recipes configs/vqvae.toml and configs/code2spec.toml, codebook {grid['codebook']}.",
     )
     write_bundle(DEFAULT_BUNDLE, halved(part), facts, card)
@@ -110,7 +111,7 @@ def main() -> None:
     for voice in VOICES:
         seconds = 0.0
         for recording in recordings:
-            if recording.split != "train" or recording.speaker != voice or seconds > 100:
+            if recording.speaker != voice or seconds > 100:
                 continue
             units = model.encode(recording)
             if not 2.5 < units.num_samples / model.sample_rate < 10:

@@ -128,9 +128,9 @@ def read_json(path: str | Path) -> Any:
 
 
 def refuse_existing(path: str | Path) -> None:
-    """``InputError`` when an output folder exists and holds something."""
+    """``InputError`` when an output folder exists and holds something other than what a kill left of a first file."""
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not part.name.startswith(".writing-") for part in path.iterdir())):
         raise InputError(f"{path}: exists already and is not empty; name another output or move this one away")
 
 

@@ -30,9 +30,9 @@ class VQConfig:
     """Options of vector quantization.
 
     ``commitment`` is gamma of equation 3. ``decay`` and ``restart_below`` concern ``ema`` alone: the memory of the
-    averages, and the share of an even load under which a code is moved onto a frame of the batch. So does ``bits``, an entropy
-    a unit is to have: while the codes' is above it, a price on a code's bits rises, and frequent codes are chosen from
-    further away (entropy-constrained vector quantization, Chou et al. 1989).
+    averages, and the share of an even load under which a code is moved onto a frame of the batch. So does ``bits``, an
+    entropy a unit is to have: while the codes' is above it, a price on a code's bits rises, and frequent codes are
+    chosen from further away (entropy-constrained vector quantization, Chou et al. 1989).
     """
 
     kind: Literal["vq"] = "vq"
@@ -46,7 +46,7 @@ class VQConfig:
 
     def __post_init__(self) -> None:
         if self.bits is not None and (self.update == "gradient" or self.bits <= 0):
-            raise ConfigError(f"bits {self.bits:g} must be positive, and need the averages of update = \"ema\"")
+            raise ConfigError(f"bits {self.bits:g} must be positive, and need the averages of update 'ema'")
 
     def build(self) -> "VectorQuantizer":
         """A quantizer with an empty codebook, filled by k-means on the first batch it is trained on."""
@@ -70,6 +70,7 @@ class VectorQuantizer(Quantizer):
     load: Tensor
     total: Tensor
     spread: Tensor
+    price: Tensor
 
     def __init__(self, config: VQConfig) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.config import config
+from protophone.errors import ConfigError
 from protophone.spectral import griffin_lim, magnitude_to_mel, stft
 from protophone.types import AudioBatch, Codebook, Crops, FrameGrid, UnitBatch
 from protophone.vocoders.adversarial import SpectrogramDiscriminator, discriminator_loss, generator_loss
@@ -55,6 +56,10 @@ class Code2SpecConfig:
     iterations: int = 60
     sharpness: float = 1.2
 
+    def __post_init__(self) -> None:
+        if self.channels % len(_KERNELS):
+            raise ConfigError(f"channels {self.channels}: the {len(_KERNELS)} kernels share them; write a multiple of 4")
+
     def build(self, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> "Code2Spec":
         """An untrained inverter for the units of ``codebook`` on ``grid``, in ``voices``."""
         return Code2Spec(self, codebook, grid, voices)
@@ -78,6 +83,8 @@ class Code2Spec(Vocoder):
 
     def __init__(self, config: Code2SpecConfig, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> None:
         super().__init__()
+        if grid.hop % config.hop:
+            raise ConfigError(f"voice.hop {config.hop}: units last {grid.hop} samples; write a hop that divides these")
         self.config = config
         self.grid = grid
         self.voices = voices
@@ -195,7 +202,8 @@ class Code2Spec(Vocoder):
         self.figures = {"mse": error.detach()}
         loss = self.config.mse_weight * error
         if self.listener is not None and self.config.unit_weight:
-            misheard = self._misheard(fake, real)
+            # Past a recording's end nothing is meant, and nothing holds the network: there it counts as right.
+            misheard = self._misheard(torch.where(mask.unsqueeze(-1) > 0, fake, real), real)
             self.figures["units"] = misheard.detach()
             loss = loss + self.config.unit_weight * misheard
         if self.judge is not None:
