@@ -37,7 +37,7 @@ from protophone.types import AudioBatch
 CLASSICAL = {"kmeans": KMeansConfig, "gmm": GMMConfig, "dpgmm": DPGMMConfig}
 
 
-def cells(full: bool) -> list[tuple[str, int, int]]:
+def cells(*, full: bool) -> list[tuple[str, int, int]]:
     """System, number of units and time reduction of each cell."""
     grid = [("mfcc", 0, 1), ("logmel", 0, 1)]
     for system in CLASSICAL:
@@ -53,7 +53,7 @@ def build(system, units, reduction, train, minutes, folder):
         settings = replace(base, time_reduction=reduction, quantizer=replace(base.quantizer, num_units=units))
     else:
         settings = PipelineConfig(quantizer=CLASSICAL[system](num_units=units), time_reduction=reduction)
-    training = TrainConfig(minutes=minutes, precision="bf16-mixed")
+    training = TrainConfig(minutes=minutes)
     return fit_encoder(train, settings, training, folder)[0]
 
 
@@ -107,7 +107,7 @@ def main() -> None:
     dev = [recording for recording in recordings if recording.split == "dev"]
     items = read_items(args.items)
     rows = []
-    for system, units, reduction in cells(args.full):
+    for system, units, reduction in cells(full=args.full):
         if args.only and system not in args.only:
             continue
         name = f"{system}-{units}-t{reduction}" if units else system

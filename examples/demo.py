@@ -40,7 +40,7 @@ def main() -> None:
     options = DiscoverConfig(speaker_from="parent", minutes=1.2, units=64)
     page = discover(HERE / "recordings", HERE / "found", options, Terminal())
     found = load(HERE / "found")
-    first, second = (sorted((HERE / "recordings" / voice).glob("*.wav"))[0] for voice in VOICES)
+    first, second = (min((HERE / "recordings" / voice).glob("*.wav")) for voice in VOICES)
     audio.write(HERE / "converted.wav", found.convert(first, VOICES[1])[0], found.sample_rate)
     for record in list(read_units(HERE / "found"))[:3]:
         print(record.id, " ".join(map(str, record.codes[0][:24])), "...")

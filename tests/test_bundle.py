@@ -82,7 +82,9 @@ def test_a_missing_or_altered_file_is_named(bundle, name):
 
 def test_a_newer_format_asks_for_an_upgrade(bundle):
     edit(bundle / "bundle.json", format=FORMAT + 1)
-    with pytest.raises(BundleError, match=rf"bundle format {FORMAT + 1}, this protophone reads up to {FORMAT}; upgrade"):
+    with pytest.raises(
+        BundleError, match=rf"bundle format {FORMAT + 1}, this protophone reads up to {FORMAT}; upgrade"
+    ):
         Bundle(bundle)
 
 

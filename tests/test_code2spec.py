@@ -113,11 +113,11 @@ def test_scaled_spectrograms_are_normalised_and_come_back(scale):
     torch.testing.assert_close(scaled.mean((0, 1)), torch.zeros(513), atol=1e-3, rtol=0)
     assert (scaled.std((0, 1)) - 1).abs().max() < 0.01
     again = vocoder.magnitude(scaled)
-    padded = F.pad(sound, (512, 512), mode="reflect")
+    padded = F.pad(sound, (512, 512))
     window = torch.zeros(1024)
     window[112:912] = torch.hann_window(800)
     frame = padded[0, 50 * 160 : 50 * 160 + 1024] * window
-    torch.testing.assert_close(again[0, 50], torch.fft.rfft(frame).abs(), rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(again[0, 50], torch.fft.rfft(frame).abs(), rtol=1e-3, atol=1e-3)
 
 
 def crops(length=20, batch=3):
@@ -148,7 +148,7 @@ def _losses(vocoder, batch):
         for parameter in vocoder.parameters():
             if name == "discriminator" and id(parameter) not in judged:
                 assert parameter.grad is None  # the judge's loss leaves the inverter alone
-        yield name, float(loss)
+        yield name, float(loss.detach())
 
 
 def test_what_lies_past_a_recording_is_not_judged_by_the_squared_error():
@@ -186,9 +186,7 @@ def learned(tmp_path_factory):
     place = tmp_path_factory.mktemp("overfit")
     torch.manual_seed(0)
     sound = babble(4, seed=2)
-    settings = VQVAEConfig(
-        channels=32, blocks=1, quantizer=VQConfig(num_units=16, dim=8), augment=AugmentConfig()
-    )
+    settings = VQVAEConfig(channels=32, blocks=1, quantizer=VQConfig(num_units=16, dim=8), augment=AugmentConfig())
     encoder = settings.build(("a",))
     audio = AudioBatch.from_arrays([sound], 16000)
 
@@ -197,7 +195,9 @@ def learned(tmp_path_factory):
         return (found - found.mean(0)) / found.std(0)
 
     def pack(name, array, dtype):
-        return Pack.build(place / name, [Recording(id="a", path="a", speaker="a")], lambda _: array, dtype=dtype, settings={})
+        return Pack.build(
+            place / name, [Recording(id="a", path="a", speaker="a")], lambda _: array, dtype=dtype, settings={}
+        )
 
     inputs, target = pack("in", frames(encoder.features), "float32"), pack("out", frames(encoder.target), "float32")
     options = {"batch": 8, "seed": 0, "speakers": ("a",)}

@@ -27,15 +27,17 @@ def test_importing_the_package_or_its_command_line_imports_nothing_heavy():
     heavy = "{'torch', 'numpy', 'scipy', 'sklearn', 'numba', 'matplotlib', 'pydantic', 'soundfile'} & set(sys.modules)"
     for package in ("protophone", "protophone.cli"):
         script = f"import sys, {package}; print({heavy}); assert not {heavy}"
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_public_names_are_there_when_asked_for():
     assert protophone.load is load
     assert protophone.Model is Model
-    with pytest.raises(AttributeError, match="no attribute 'lod'"):
-        _ = protophone.lod
+    with pytest.raises(AttributeError, match="no attribute 'speak'"):
+        _ = protophone.speak
 
 
 def test_a_file_an_array_and_a_recording_give_the_same_units(model, tmp_path):

@@ -146,7 +146,9 @@ def test_a_short_run_warms_up_for_a_tenth_of_it():
 def test_a_loss_that_is_no_number_stops_with_the_step_and_a_cure(tmp_path):
     model = fresh()
     model.poison = 8
-    with pytest.raises(InputError, match=r"the loss b is nan at step 7; train with a smaller rate.*train.learning_rate"):
+    with pytest.raises(
+        InputError, match=r"the loss b is nan at step 7; train with a smaller rate.*train.learning_rate"
+    ):
         go(tmp_path, model=model)
     assert not any(torch.tensor(value).isnan().any() for value in history(tmp_path).values())
     resumed = fresh()

@@ -90,7 +90,11 @@ def protophone(*arguments: object, cwd: Path | None = None) -> subprocess.Comple
     """The command line in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", "from protophone.cli import main; main()", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=environment(), check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+        check=False,
     )
 
 
@@ -98,7 +102,10 @@ def stopped_when(seen, arguments: list[object], how: int = signal.SIGKILL) -> su
     """Starts the command line and sends it a signal as soon as ``seen()`` is true."""
     process = subprocess.Popen(
         [sys.executable, "-c", "from protophone.cli import main; main()", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
     )
     deadline = time.monotonic() + 60
     while not seen() and process.poll() is None and time.monotonic() < deadline:

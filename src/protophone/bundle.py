@@ -47,7 +47,9 @@ class Bundle:
                 f"{self.folder}: bundle format {version}, this protophone reads up to {FORMAT}; "
                 "upgrade with pip install -U protophone"
             )
-        if not isinstance(version, int) or not all(isinstance(self.facts.get(key), dict) for key in ("files", "encoder")):
+        if not isinstance(version, int) or not all(
+            isinstance(self.facts.get(key), dict) for key in ("files", "encoder")
+        ):
             raise BundleError(
                 f"{self.folder / 'bundle.json'}: lacks format, files or encoder; copy the whole folder again"
             )

@@ -7,7 +7,7 @@ the bytes written are those of an unbroken run.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,16 +46,20 @@ def encode_corpus(
     folder: str | Path,
     *,
     form: Form = "units",
+    beside: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Done:
     """Units of every recording into ``folder``: ``units.jsonl``, shards, or the vectors they stand for.
 
     ``advance(count)`` is told of recordings dealt with. Recordings that cannot be read are left out and listed. Raises
-    ``UnitsError`` when ``folder`` holds other units.
+    ``UnitsError`` when ``folder`` holds other units, ``InputError`` when it holds anything else, unless the units may
+    lie ``beside`` that.
     """
     folder = Path(folder)
     if not recordings:
         raise InputError(f"{folder}: nothing to write there, for no recording is left; is the split the right one?")
+    if not beside and not (folder / "index.json").is_file():
+        refuse_existing(folder)
     names = [[recording.id, recording.start, recording.num_samples] for recording in recordings]
     settings = {"bundle": model.encoder.codebook.hash, "recordings": _digest(json.dumps(part) for part in names)}
     done = Done()
@@ -76,7 +80,7 @@ def encode_corpus(
                 units, length = rows[index]
                 if form in {"zerospeech", "npy"}:
                     _write_vectors(model, units, folder, recording.id, form)
-                writer.append(_record(units, recording, length, model))
+                writer.append(_record(units, recording, length))
                 done.recordings += 1
                 done.seconds += length / model.sample_rate
             advance(len(window))
@@ -161,9 +165,7 @@ def _windows(
         return samples
 
     with ThreadPoolExecutor(2) as pool:
-        ahead: list[list[Future]] = []
-        for window in waiting[:1]:
-            ahead.append([pool.submit(fetch, recording) for recording in window])
+        ahead: list[list[Future]] = [[pool.submit(fetch, recording) for recording in part] for part in waiting[:1]]
         for number, window in enumerate(waiting):
             if number + 1 < len(waiting):
                 ahead.append([pool.submit(fetch, recording) for recording in waiting[number + 1]])
@@ -190,22 +192,25 @@ def _encoded(
                 sounds[index] = error
                 continue
             yield index, (utterance.content, utterance.num_samples)
-    short = [index for index, sound in enumerate(sounds) if isinstance(sound, np.ndarray)]
-    short.sort(key=lambda index: (len(sounds[index]), index))
-    batch: list[int] = []
-    for index in [*short, None]:
-        longest = 0 if index is None else len(sounds[index])
-        if batch and (index is None or (len(batch) + 1) * longest > _BATCH_SECONDS * model.sample_rate):
-            units = model.encode_batch([sounds[i] for i in batch])
-            for row, i in enumerate(batch):
-                part = UnitBatch.from_arrays([units[row]], units.sizes, units.grid, units.codebook)
-                yield i, (part, len(sounds[i]))
-            batch = []
-        if index is not None:
-            batch.append(index)
+    short = {index: sound for index, sound in enumerate(sounds) if isinstance(sound, np.ndarray)}
+    for batch in _batches({index: len(sound) for index, sound in short.items()}, _BATCH_SECONDS * model.sample_rate):
+        units = model.encode_batch([short[index] for index in batch])
+        for row, index in enumerate(batch):
+            part = UnitBatch.from_arrays([units[row]], units.sizes, units.grid, units.codebook)
+            yield index, (part, len(short[index]))
 
 
-def _record(units: UnitBatch, recording: Recording, length: int, model: Model) -> UnitRecord:
+def _batches(lengths: Mapping[int, int], most: int) -> list[list[int]]:
+    """Keys in order of their lengths, in batches that padded hold at most ``most`` samples."""
+    batches: list[list[int]] = []
+    for index in sorted(lengths, key=lambda index: (lengths[index], index)):
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > most:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def _record(units: UnitBatch, recording: Recording, length: int) -> UnitRecord:
     extra: dict[str, Any] = {}
     if recording.speaker is not None:
         extra["speaker"] = recording.speaker

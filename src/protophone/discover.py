@@ -114,23 +114,41 @@ def discover(
         )
         with _training(watcher, "learning units") as (report, progress):
             encoder, _ = fit_encoder(
-                learned, _system(options), training, work / "encoder", segments=survey.segments, report=report,
-                progress=progress, failures=[],
+                learned,
+                _system(options),
+                training,
+                work / "encoder",
+                segments=survey.segments,
+                report=report,
+                progress=progress,
+                failures=[],
             )
         write_encoder(bundle, encoder, learned, training)
     model = load(bundle, device=options.device)
     with watcher.stage("encoding", len(survey.recordings)) as advance:
-        done = encode_corpus(model, survey.recordings, out, advance=advance)
+        done = encode_corpus(model, survey.recordings, out, beside=True, advance=advance)
     failures = [*survey.failures, *done.failures]
     if not model.voices:
         training = TrainConfig(
-            minutes=minutes * 0.4, batch=16, crop=160, seed=options.seed, device=options.device, save_every=200,
+            minutes=minutes * 0.4,
+            batch=16,
+            crop=160,
+            seed=options.seed,
+            device=options.device,
+            save_every=200,
             learning_rate=5e-4,
         )
         with _training(watcher, "learning to speak") as (report, progress):
             vocoder, _ = fit_voice(
-                learned, model.encoder, Code2SpecConfig(), training, work / "voice", segments=survey.segments,
-                report=report, progress=progress, failures=[],
+                learned,
+                model.encoder,
+                Code2SpecConfig(),
+                training,
+                work / "voice",
+                segments=survey.segments,
+                report=report,
+                progress=progress,
+                failures=[],
             )
         add_voice(bundle, "code2spec", voice_part(vocoder))
         model = load(bundle, device=options.device)
@@ -143,7 +161,7 @@ def discover(
             own = record.extra.get("speaker")
             sound = model.decode(record.to_utterance(), own if own in model.voices else None)
             audio.write(path, sound[0], sound.sample_rate)
-    measured = figures(records, by_id, model, items=items, alignment=alignment)
+    measured = figures(records, model, items=items, alignment=alignment)
     document = {
         "options": asdict(options),
         "corpus": {
@@ -195,17 +213,20 @@ def _survey(source: Path, out: Path, options: DiscoverConfig, watcher: Watcher) 
                 advance(1)
         write_json(path, document)
     document = read_json(path)
+    heard = {*document["segments"], *(name for name, _ in document["failures"])}
+    if heard != {recording.id for recording in found}:
+        raise InputError(f"{source}: its recordings are not those {out} was begun with; name another output")
     kept = [recording for recording in found if document["segments"].get(recording.id)]
     silent = [name for name, segments in document["segments"].items() if not segments]
     failures = [(name, reason) for name, reason in document["failures"]]
     failures += [(name, f"{name}: no speech found in it; is it the right file?") for name in silent]
     if not kept:
         raise InputError(f"{source}: no recording with speech in it; the first: {failures[0][1]}")
-    segments = {name: [Segment(*pair) for pair in document["segments"][name]] for name in (r.id for r in kept)}
-    speech = sum(segment.end - segment.start for parts in segments.values() for segment in parts)
+    speech_in = {name: [Segment(*pair) for pair in document["segments"][name]] for name in (r.id for r in kept)}
+    speech = sum(segment.end - segment.start for parts in speech_in.values() for segment in parts)
     samples = sum(document["samples"][recording.id] for recording in kept)
     write(out / "manifest.jsonl", kept)
-    return _Survey(kept, segments, failures, samples / _RATE / 60, speech / _RATE / 60)
+    return _Survey(kept, speech_in, failures, samples / _RATE / 60, speech / _RATE / 60)
 
 
 def _listen(recording: Recording) -> tuple[list[Segment], int]:
@@ -230,8 +251,8 @@ def _warnings(survey: _Survey, options: DiscoverConfig) -> list[str]:
     warnings = []
     if survey.speech_minutes < LEAST_MINUTES:
         warnings.append(
-            f"{survey.speech_minutes:.1f} minutes of speech is little: below {LEAST_MINUTES:g} minutes units follow the "
-            "speaker and the room more than the language; an hour or more is better"
+            f"{survey.speech_minutes:.1f} minutes of speech is little: below {LEAST_MINUTES:g} minutes units follow "
+            "the speaker and the room more than the language; an hour or more is better"
         )
     if options.speaker_from == "none":
         warnings.append("everything counts as one speaker; with several, say where they are named: --speaker-from")

@@ -54,7 +54,7 @@ def annotate(
 def _runs(record: UnitRecord, segments: Sequence[Segment]) -> list[tuple[float, float, str]]:
     """Runs of equal units within speech, in seconds of the recording."""
     codes, hop = record.codes[0], record.hop
-    out = []
+    out: list[tuple[float, float, str]] = []
     for segment in segments:
         first, end = segment.start // hop, min(-(-segment.end // hop), len(codes))
         if out:
@@ -72,7 +72,6 @@ def _runs(record: UnitRecord, segments: Sequence[Segment]) -> list[tuple[float, 
 
 def figures(
     records: Sequence[UnitRecord],
-    recordings: Mapping[str, Recording],
     model: Model,
     *,
     items: str | Path | None,

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from protophone import audio
 from protophone.bundle import Bundle, Part
@@ -15,6 +17,10 @@ from protophone.errors import AudioError, BundleError, InputError, UnitsError
 from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
 from protophone.vocoders.base import Vocoder
+
+M = TypeVar("M", bound=nn.Module)
+
+_ANY_ENCODER: Any = EncoderConfig  # a union, which no type checker takes for a class
 
 __all__ = ["DEFAULT_BUNDLE", "Model", "encoder_part", "load", "voice_part"]
 
@@ -38,7 +44,7 @@ class Model:
         self.device = _device(device)
         part = bundle.encoder()
         self.encoder: Encoder = _filled(
-            parse(EncoderConfig, part.config, source=str(bundle.folder / "encoder.toml")).build(
+            parse(_ANY_ENCODER, part.config, source=str(bundle.folder / "encoder.toml")).build(
                 tuple(part.facts["speakers"])
             ),
             part,
@@ -49,9 +55,7 @@ class Model:
                 f"{bundle.folder}: the codebook's hash is {self.encoder.codebook.hash}, bundle.json says "
                 f"{part.facts['codebook']}; copy the whole folder again"
             )
-        self._voices = {
-            speaker: folder for folder, facts in bundle.voices.items() for speaker in facts["speakers"]
-        }
+        self._voices = {speaker: folder for folder, facts in bundle.voices.items() for speaker in facts["speakers"]}
         self._vocoders: dict[str, Vocoder] = {}
 
     @property
@@ -191,7 +195,7 @@ def voice_part(vocoder: Vocoder) -> Part:
     return Part(dump(vocoder.config), weights, facts)
 
 
-def _filled(module, part: Part, path: Path):
+def _filled(module: M, part: Part, path: Path) -> M:
     """``module`` with the weights of ``part``, ready for use."""
     own = module.state_dict()
     missing = [name for name in own if name not in part.weights and not name.startswith("judge.")]

@@ -112,7 +112,7 @@ def fit_encoder(
         encoder.fit((frames[index] for index in range(len(frames.rows))), seed=training.seed)
         return encoder.eval(), None
     target = frames
-    if settings.target != settings.features:
+    if encoder.config.target != encoder.config.features:
         read = {row.id for row in frames.rows}
         kept = [recording for recording in recordings if recording.id in read]
         target = _feature_pack(folder / "target", kept, encoder.target, encoder, progress, None)
@@ -244,7 +244,9 @@ def load_recipe(path: str | Path, overrides: list[str]) -> EncoderRecipe | Voice
 
     Paths in it are relative to where the command is run.
     """
-    return load(VoiceRecipe if "voice" in tables(path) else EncoderRecipe, path, overrides)
+    if "voice" in tables(path):
+        return load(VoiceRecipe, path, overrides)
+    return load(EncoderRecipe, path, overrides)
 
 
 def run_recipe(
@@ -262,13 +264,13 @@ def run_recipe(
     """
     folder = Path(folder)
     recordings = select(recipe.data)
-    encoder = Model(Bundle(recipe.bundle)).encoder if isinstance(recipe, VoiceRecipe) else None
     if not (folder / "recipe.toml").is_file():
         refuse_existing(folder)
     write_text(folder / "recipe.toml", dump(recipe))
     if isinstance(recipe, VoiceRecipe):
+        speaks = Model(Bundle(recipe.bundle)).encoder
         vocoder, _ = fit_voice(
-            recordings, encoder, recipe.voice, recipe.train, folder, report=report, progress=progress, failures=failures
+            recordings, speaks, recipe.voice, recipe.train, folder, report=report, progress=progress, failures=failures
         )
         add_voice(recipe.bundle, recipe.name, voice_part(vocoder))
         return Path(recipe.bundle)

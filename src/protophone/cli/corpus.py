@@ -21,6 +21,7 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
         The manifest to write, a .jsonl file.
     speaker_from
         Where a recording's speaker is named: nowhere, the folder it lies in, or its file name up to the first - or _.
+
     """
     from protophone.cli.progress import left_out
     from protophone.errors import InputError
@@ -66,6 +67,7 @@ def encode(
         The share of recordings that may fail before the command does.
     device
         cpu, cuda or another torch device.
+
     """
     from protophone.cli.progress import bar, left_out
     from protophone.corpus import check_failures, encode_corpus
@@ -100,6 +102,7 @@ def decode(bundle: Path, units: Path, /, *, out: Path, voice: str | None = None,
         Who speaks; without it each recording's own speaker, or the first voice.
     device
         cpu, cuda or another torch device.
+
     """
     from protophone.cli.progress import bar
     from protophone.corpus import decode_corpus
@@ -128,10 +131,14 @@ def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = Non
         Who speaks; without it the first voice.
     device
         cpu, cuda or another torch device.
+
     """
     from protophone import audio
+    from protophone.errors import InputError
     from protophone.model import load
 
+    if out.exists() and out.samefile(source):
+        raise InputError(f"{out}: is the recording itself; name another file to write to")
     sound = load(bundle, device=device).convert(source, voice)
     audio.write(out, sound[0], sound.sample_rate)
     print(f"{out}: {sound.samples.shape[1] / sound.sample_rate:.1f} s")

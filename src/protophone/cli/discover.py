@@ -50,6 +50,7 @@ def discover(
         Of everything random.
     device
         cpu, cuda or another torch device.
+
     """
     from protophone.cli.progress import Terminal
     from protophone.config import build

@@ -14,6 +14,7 @@ def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
         A bundle, or the folder that discover wrote; without one, the bundle that is shipped.
     json
         Print it as JSON.
+
     """
     from json import dumps
 

@@ -25,6 +25,7 @@ def train(
         The folder for the run and its bundle (for a voice: for the run); without it runs/NAME-OF-THE-RECIPE.
     set_
         A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
+
     """
     from protophone.cli.progress import bar, counted, left_out
     from protophone.recipe import load_recipe, run_recipe
@@ -34,7 +35,7 @@ def train(
     with bar("training", 1) as advance:
         seen = [0]
 
-        def report(progress) -> None:
+        def report(progress) -> None:  # noqa: ANN001 - train.Progress, imported no sooner than train runs
             note = " ".join(f"{name} {value:.3f}" for name, value in progress.figures.items())
             advance(progress.step - seen[0], note=note, total=progress.steps)
             seen[0] = progress.step

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ class Encoder(nn.Module, ABC):
     unit's first and right of its last feature frame, ``reduction`` the feature frames a unit stands for.
     """
 
+    config: Any
     features: FeatureExtractor
     reduction: int
     context: tuple[int, int]

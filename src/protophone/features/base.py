@@ -1,6 +1,7 @@
 """What every feature extractor promises."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from protophone.types import AudioBatch, FeatureBatch, FrameGrid
 
@@ -17,6 +18,7 @@ class FeatureExtractor(ABC):
     A batch gives for each row what the row gives alone: padding is never looked at.
     """
 
+    config: Any
     sample_rate: int
     dim: int
     grid: FrameGrid

@@ -18,7 +18,7 @@ class Vocoder(nn.Module, ABC):
     voices: tuple[str, ...]
 
     @abstractmethod
-    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str) -> AudioBatch:
+    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:
         """Sound of ``content`` in ``voice``: exactly frames x hop samples a row, for the caller to trim."""
 
     def voice_index(self, voice: str | None) -> int:

@@ -6,6 +6,7 @@ voice as in the paper, or one for many with a speaker embedding beside the code.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -37,8 +38,8 @@ class Code2SpecConfig:
 
     ``scale`` says in which magnitudes the squared error is counted: ``linear`` as in the paper, or ``log``, which
     weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9.
-    ``unit_weight`` weighs how differently an encoder that listens to bands hears what was made and what was meant; other
-    encoders do not listen. ``sharpness`` raises the magnitudes to this power before phases are sought.
+    ``unit_weight`` weighs how differently an encoder that listens to bands hears what was made and what was meant;
+    other encoders do not listen. ``sharpness`` raises the magnitudes to this power before phases are sought.
     """
 
     kind: Literal["code2spec"] = "code2spec"
@@ -54,11 +55,11 @@ class Code2SpecConfig:
     unit_weight: float = 1.0
     speaker_dim: int = 64
     iterations: int = 60
-    sharpness: float = 1.2
+    sharpness: float = 1.0
 
     def __post_init__(self) -> None:
         if self.channels % len(_KERNELS):
-            raise ConfigError(f"channels {self.channels}: the {len(_KERNELS)} kernels share them; write a multiple of 4")
+            raise ConfigError(f"channels {self.channels}: {len(_KERNELS)} kernels share them; write a multiple of 4")
 
     def build(self, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> "Code2Spec":
         """An untrained inverter for the units of ``codebook`` on ``grid``, in ``voices``."""
@@ -81,6 +82,10 @@ class _MultiScale(nn.Module):
 class Code2Spec(Vocoder):
     """The inverter's network and its judge."""
 
+    vectors: Tensor
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, config: Code2SpecConfig, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> None:
         super().__init__()
         if grid.hop % config.hop:
@@ -96,7 +101,7 @@ class Code2Spec(Vocoder):
         widths = [codebook.vectors.shape[0] * codebook.vectors.shape[2] + config.speaker_dim] + [
             config.channels
         ] * config.layers
-        self.body = nn.ModuleList(_MultiScale(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.body = nn.ModuleList(_MultiScale(a, b) for a, b in pairwise(widths))
         self.head = nn.Conv1d(config.channels, bins, 1)
         self.register_buffer("mean", torch.zeros(bins))
         self.register_buffer("deviation", torch.ones(bins))
@@ -109,7 +114,7 @@ class Code2Spec(Vocoder):
         return self.config.layers * (max(_KERNELS) // 2)
 
     def forward(self, codes: Tensor, voice: Tensor) -> Tensor:
-        """Scaled spectrogram ``[batch, unit * repeat, bin]`` of codes ``[batch, codebook, unit]`` in voice ``[batch]``."""
+        """Scaled spectrogram ``[batch, unit * repeat, bin]``; codes ``[batch, codebook, unit]``, voice ``[batch]``."""
         vectors = Codebook(self.vectors).lookup(codes).repeat_interleave(self.repeat, dim=1)
         told = self.speakers(voice)[:, None].expand(-1, vectors.shape[1], -1)
         x = torch.cat([vectors, told], -1).transpose(1, 2)
@@ -131,8 +136,8 @@ class Code2Spec(Vocoder):
         return raw.exp() if self.config.scale == "log" else raw.clamp_min(0)
 
     @torch.inference_mode()
-    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:
-        """Sound of the units in ``voice``, each row as it would sound alone; long rows are spoken in overlapping parts."""
+    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:  # noqa: ARG002
+        """Sound of the units in ``voice``, each row as if alone; long rows are spoken in overlapping parts."""
         self.check_units(content)
         speaker = torch.tensor([self.voice_index(voice)], device=self.vectors.device)
         sounds = []
@@ -167,13 +172,13 @@ class Code2Spec(Vocoder):
         self.mean.copy_(spectrogram.mean(0))
         self.deviation.copy_(spectrogram.std(0).clamp_min(1e-3))
 
-    def _misheard(self, fake: Tensor, real: Tensor) -> Tensor:
+    def _misheard(self, fake: Tensor, real: Tensor, listener: Listener) -> Tensor:
         """Squared difference of what the encoder makes of both, over the variance of the latter."""
         heard, meant = (self._bands(spectrogram) for spectrogram in (fake, real))
         mean, deviation = meant.mean(1, keepdim=True), meant.std(1, keepdim=True).clamp_min(1e-2)
         with torch.no_grad():
-            wanted = self.listener((meant - mean) / deviation).float()
-        got = self.listener((heard - mean) / deviation).float()
+            wanted = listener((meant - mean) / deviation).float()
+        got = listener((heard - mean) / deviation).float()
         return F.mse_loss(got, wanted) / wanted.var().clamp_min(1e-3)
 
     def _bands(self, scaled: Tensor) -> Tensor:
@@ -203,10 +208,10 @@ class Code2Spec(Vocoder):
         loss = self.config.mse_weight * error
         if self.listener is not None and self.config.unit_weight:
             # Past a recording's end nothing is meant, and nothing holds the network: there it counts as right.
-            misheard = self._misheard(torch.where(mask.unsqueeze(-1) > 0, fake, real), real)
+            misheard = self._misheard(torch.where(mask.unsqueeze(-1) > 0, fake, real), real, self.listener)
             self.figures["units"] = misheard.detach()
             loss = loss + self.config.unit_weight * misheard
-        if self.judge is not None:
+        if self.judge is not None and self.config.adversary != "none":
             judged = discriminator_loss(self.judge, real, fake.detach(), self.config.adversary)
             self.figures["discriminator"] = judged.detach()
             yield "discriminator", judged

@@ -1,0 +1,323 @@
+"""The command line: what bad input gets (exit 1, one line), wrong calls (2), Ctrl-C (130), and that kills lose nothing."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from protophone.cli import main
+from protophone.store import read_units
+from tests.conftest import babble
+from tests.test_corpus import BAD, CAUSES, bad_corpus
+from tests.tiny import ENCODER, contents, environment, protophone, stopped_when
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs the command line in this process: exit code, standard output, lines of standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["protophone", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return run
+
+
+def one_line(result, *parts):
+    """The one line a fault is told in."""
+    code, out, lines = result
+    assert code == 1, (out, lines)
+    assert out == ""
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("protophone: ")
+    for part in parts:
+        assert part in lines[0], (part, lines[0])
+    return lines[0]
+
+
+def fault_only(result, *parts):
+    """The line a fault is told in, below what was said on the way."""
+    code, _, lines = result
+    assert code == 1, lines
+    assert sum(line.startswith("protophone: ") for line in lines) == 1
+    for part in parts:
+        assert part in lines[-1], (part, lines[-1])
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_a_session_from_a_folder_to_units_and_back(call, tiny_bundle, tiny_corpus, tmp_path):
+    assert call("manifest", tiny_corpus, tmp_path / "m.jsonl", "--speaker-from", "parent")[0] == 0
+    code, out, _ = call("encode", tiny_bundle, tmp_path / "m.jsonl", "--out", tmp_path / "units")
+    assert (code, out) == (0, f"{tmp_path / 'units'}: 6 recordings, 0.2 minutes\n")
+    folder = call("encode", tiny_bundle, tiny_corpus, "--speaker-from", "parent", "--out", tmp_path / "again")
+    assert folder[0] == 0
+    assert (tmp_path / "again/units.jsonl").read_bytes() == (tmp_path / "units/units.jsonl").read_bytes()
+    assert call("decode", tiny_bundle, tmp_path / "units", "--voice", "bo", "--out", tmp_path / "sounds")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "sounds/ana").iterdir()) == ["0.wav", "1.wav", "2.wav"]
+    source = tiny_corpus / "ana" / "0.wav"
+    assert call("convert", tiny_bundle, source, tmp_path / "c.flac", "--voice", "bo")[0] == 0
+    converted, rate = soundfile.read(tmp_path / "c.flac")
+    assert (len(converted), rate) == (soundfile.info(source).frames, 16000)
+    code, out, _ = call("info", tiny_bundle, "--json")
+    assert code == 0
+    assert json.loads(out)["voices"]["tiny"]["speakers"] == ["ana", "bo"]
+    assert "ana, bo" in call("info", tiny_bundle)[1]
+
+
+def test_two_files_of_one_name_are_kept_apart_in_every_output(call, tiny_bundle, tiny_corpus, tmp_path):
+    shutil.copytree(tiny_corpus, tmp_path / "in")
+    shutil.copy(tmp_path / "in/ana/0.wav", tmp_path / "in/ana/0.flac")
+    soundfile.write(tmp_path / "in/ana/0.flac", babble(1), 16000)
+    for form, files in (("units", 0), ("npy", 7), ("zerospeech", 7)):
+        assert call("encode", tiny_bundle, tmp_path / "in", "--as", form, "--out", tmp_path / form)[0] == 0
+        assert len([*(tmp_path / form).rglob("*.npy"), *(tmp_path / form).rglob("*.txt")]) == files
+    ids = [record.id for record in read_units(tmp_path / "units")]
+    assert ids == ["ana/0.flac", "ana/0.wav", "ana/1", "ana/2", "bo/0", "bo/1", "bo/2"]
+    assert call("decode", tiny_bundle, tmp_path / "units", "--out", tmp_path / "sounds")[0] == 0
+    assert len(list((tmp_path / "sounds").rglob("*.wav"))) == 7
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_recording_is_one_line(call, tiny_bundle, tmp_path, name):
+    path = tmp_path / f"ŋ a {name}"
+    soundfile.write(path, babble(1), 16000)
+    BAD[name](path)
+    line = one_line(call("convert", tiny_bundle, path, tmp_path / "out.wav"), path.name, ";")
+    assert any(cause in line for cause in CAUSES[name].split("|"))
+    assert not (tmp_path / "out.wav").exists()
+    fault_only(call("encode", tiny_bundle, path, "--out", tmp_path / "units"), path.name)
+
+
+def test_bad_recordings_in_a_corpus_are_listed_and_count(call, tiny_bundle, tmp_path):
+    corpus = bad_corpus(tmp_path / "a long way to the recordings " / ("deep " * 12).strip(), 20)
+    code, out, lines = call("encode", tiny_bundle, corpus, "--out", tmp_path / "few", "--max-bad", "0.3")
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'few'}: 20 recordings")
+    listed = [line for line in lines if line.startswith("left out: ")]
+    assert len(listed) == len(BAD)
+    assert all(name in "\n".join(listed) for name in BAD)
+    result = call("encode", tiny_bundle, corpus, "--out", tmp_path / "many")
+    fault_only(result, "6 of 26 recordings could not be used, more than --max-bad 0.05")
+    assert len(list(read_units(tmp_path / "many"))) == 20  # what could be read is there
+    code, out, lines = call("manifest", corpus, tmp_path / "m.jsonl")
+    assert code == 0
+    assert sum(line.startswith("left out: ") for line in lines) >= 2
+
+
+LINES = {
+    "not JSON": ("{", "m.jsonl:2: not JSON"),
+    "no key": ('{"id": "b"}', 'm.jsonl:2: the key "audio" is missing'),
+    "an id twice": ('{"id": "a", "audio": "a.wav"}', "m.jsonl:2: id a is that of line 1 too"),
+    "a file that is not there": ('{"id": "b", "audio": "b.wav"}', "m.jsonl:2: audio b.wav is not there"),
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_a_line_of_a_manifest_that_is_wrong_is_named(call, tiny_bundle, tmp_path, kind):
+    soundfile.write(tmp_path / "a.wav", babble(1), 16000)
+    line, says = LINES[kind]
+    (tmp_path / "m.jsonl").write_text(f'{{"id": "a", "audio": "a.wav"}}\n{line}\n')
+    (tmp_path / "r.toml").write_text(ENCODER.format(recordings=tmp_path / "m.jsonl"))
+    for command in (
+        ("encode", tiny_bundle, tmp_path / "m.jsonl", "--out", tmp_path / "out"),
+        ("train", tmp_path / "r.toml", "--out", tmp_path / "out"),
+    ):
+        result = call(*command)
+        fault_only(result, says, ";")
+        assert not (tmp_path / "out").exists()
+
+
+def test_folders_and_files_that_hold_nothing_are_named(call, tiny_bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    one_line(
+        call("encode", tiny_bundle, tmp_path / "empty", "--out", out), f"{tmp_path / 'empty'}: no recordings in it;"
+    )
+    one_line(call("encode", tiny_bundle, tmp_path / "none", "--out", out), f"{tmp_path / 'none'}: not there;")
+    one_line(call("manifest", tmp_path / "empty", tmp_path / "m.jsonl"), "no recordings in it")
+    one_line(call("decode", tiny_bundle, tmp_path / "empty", "--out", out), "no units in it;")
+    one_line(call("decode", tiny_bundle, tmp_path / "none", "--out", out), "not there;")
+    one_line(call("convert", tiny_bundle, tmp_path / "none.wav", tmp_path / "o.wav"), "none.wav: not there")
+    one_line(call("info", tmp_path / "empty"), "no bundle here")
+    one_line(call("encode", tmp_path / "empty", tmp_path / "empty", "--out", out), "no bundle here")
+    one_line(call("encode", tiny_bundle, tmp_path, "--device", "abacus", "--out", out), "'abacus'", "use cpu")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+def test_an_unknown_voice_lists_those_there_are(call, tiny_bundle, tiny_corpus, tmp_path):
+    source = tiny_corpus / "ana" / "0.wav"
+    line = one_line(call("convert", tiny_bundle, source, tmp_path / "o.wav", "--voice", "cy"), "no voice 'cy'")
+    assert line.endswith("the voices are: ana, bo")
+    call("encode", tiny_bundle, source, "--out", tmp_path / "units")
+    result = call("decode", tiny_bundle, tmp_path / "units", "--voice", "cy", "--out", tmp_path / "o")
+    one_line(result, "the voices are: ana, bo") if len(result[2]) == 1 else fault_only(
+        result, "the voices are: ana, bo"
+    )
+    assert not (tmp_path / "o").exists()
+
+
+def test_units_of_another_codebook_are_refused(call, tiny_bundle, tiny_corpus, tmp_path):
+    call("encode", tiny_bundle, tiny_corpus / "ana", "--out", tmp_path / "units")
+    path = tmp_path / "units/units.jsonl"
+    codebook = next(iter(read_units(tmp_path / "units"))).bundle
+    path.write_text(path.read_text().replace(codebook, "deadbeef"))
+    (tmp_path / "units/index.json").unlink()
+    fault_only(call("decode", tiny_bundle, path, "--out", tmp_path / "o"), "deadbeef", codebook, ";")
+    assert not (tmp_path / "o").exists()
+
+
+def test_outputs_that_exist_are_refused_and_left_alone(call, tiny_bundle, tiny_corpus, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").write_text("x")
+    (tmp_path / "r.toml").write_text(ENCODER.format(recordings=tiny_corpus))
+    call("encode", tiny_bundle, tiny_corpus / "ana", "--out", tmp_path / "units")
+    for command in (
+        ("encode", tiny_bundle, tiny_corpus),
+        ("decode", tiny_bundle, tmp_path / "units"),
+        ("discover", tiny_corpus),
+        ("train", tmp_path / "r.toml"),
+    ):
+        fault_only(
+            call(*command, "--out", tmp_path / "out"), f"{tmp_path / 'out'}: exists already and is not empty; name"
+        )
+    assert list(contents(tmp_path / "out")) == ["thesis.txt"]
+    source = tmp_path / "a.wav"
+    shutil.copy(tiny_corpus / "ana/0.wav", source)
+    before = source.read_bytes()
+    one_line(call("convert", tiny_bundle, source, source), "a.wav", "name another")
+    assert source.read_bytes() == before
+
+
+def test_bundles_that_are_broken_or_newer_are_one_line(call, tiny_bundle, tiny_corpus, tmp_path):
+    copy = shutil.copytree(tiny_bundle, tmp_path / "b")
+    encode = ("encode", copy, tiny_corpus, "--out", tmp_path / "out")
+    index = json.loads((copy / "bundle.json").read_text())
+    (copy / "bundle.json").write_text(json.dumps(index | {"format": 99}))
+    one_line(call(*encode), "bundle format 99", "upgrade")
+    (copy / "bundle.json").write_text(json.dumps(index))
+    (copy / "encoder.toml").write_text((copy / "encoder.toml").read_text() + "# mine")
+    one_line(call(*encode), "encoder.toml: altered", "copy the whole folder again")
+    (copy / "encoder.toml").unlink()
+    one_line(call(*encode), "encoder.toml: missing", "copy the whole folder again")
+    assert not (tmp_path / "out").exists()
+
+
+def test_configs_that_are_wrong_are_one_line(call, tiny_corpus, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(ENCODER.format(recordings=tiny_corpus))
+    out = ("--out", tmp_path / "out")
+    one_line(
+        call("train", recipe, *out, "--set", "train.stepps = 5"), "train.stepps", "did you mean steps?", "batch, clip"
+    )
+    one_line(call("train", recipe, *out, "--set", "train.steps = 0"), "train.steps", "greater than or equal to 1")
+    one_line(call("train", recipe, *out, "--set", "train.steps 5"), "--set 'train.steps 5'", "not TOML")
+    one_line(call("train", tmp_path / "none.toml", *out), "none.toml: cannot be read")
+    one_line(call("discover", tiny_corpus, *out, "--minutes", "-1"), "minutes", "greater than 0")
+    one_line(call("discover", tiny_corpus, *out, "--units", "0"), "units")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["encode"], ["encod"], ["encode", "a", "b"], ["encode", "a", "b", "--out", "c", "--as", "mp3"], ["info", "--jsn"],
+     ["discover", "a", "--out", "b", "--time-reduction", "3"]],
+)  # fmt: skip
+def test_wrong_calls_exit_with_2(call, arguments):
+    code, out, lines = call(*arguments)
+    assert code == 2
+    assert lines
+    assert out == ""
+
+
+def test_help_and_version_need_no_bundle(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for command in ("discover", "encode", "decode", "convert", "manifest", "train", "info"):
+        assert command in out
+    assert call("--version")[1].strip() == "0.1.0"
+
+
+def small_disk(tmp_path, options):
+    place = tmp_path / "disk"
+    place.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    return place
+
+
+@pytest.mark.parametrize(("options", "says"), [("size=8k", "the disk is full"), ("ro", "the disk is read-only")])
+def test_a_disk_that_cannot_be_written_is_one_line(call, tiny_bundle, tiny_corpus, tmp_path, options, says):
+    (tmp_path / "r.toml").write_text(ENCODER.format(recordings=tiny_corpus))
+    call("encode", tiny_bundle, tiny_corpus, "--out", tmp_path / "units")
+    disk = small_disk(tmp_path, options)
+    try:
+        for command in (
+            ("encode", tiny_bundle, tiny_corpus, "--as", "shards", "--out", disk / "u"),
+            ("encode", tiny_bundle, tiny_corpus, "--as", "npy", "--out", disk / "n"),
+            ("encode", tiny_bundle, tiny_corpus, "--as", "zerospeech", "--out", disk / "z"),
+            ("decode", tiny_bundle, tmp_path / "units", "--out", disk / "s"),
+            ("convert", tiny_bundle, tiny_corpus / "ana/0.wav", disk / "c.wav"),
+            ("train", tmp_path / "r.toml", "--out", disk / "t"),
+        ):
+            fault_only(call(*command), str(disk), says, ";")
+            assert not list(disk.rglob("*.wav"))
+            for left in disk.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def many(tiny_corpus, folder):
+    """Enough recordings that encoding them takes a while."""
+    sounds = [soundfile.read(path)[0] for path in sorted(tiny_corpus.rglob("*.wav"))]
+    folder.mkdir()
+    for number in range(1500):
+        soundfile.write(folder / f"{number:04}.wav", np.roll(sounds[number % 6], 7 * number), 16000)
+    return folder
+
+
+def test_ctrl_c_and_kills_lose_nothing_and_the_same_command_goes_on(tiny_bundle, tiny_corpus, tmp_path):
+    corpus = many(tiny_corpus, tmp_path / "in")
+    lines = tmp_path / "broken/units.jsonl"
+
+    def enough(count):
+        return lambda: lines.exists() and lines.read_bytes().count(b"\n") >= count
+
+    command = ["encode", tiny_bundle, corpus, "--out", tmp_path / "broken"]
+    interrupted = stopped_when(enough(100), command, signal.SIGINT)
+    assert interrupted.returncode == 130
+    said = [line for line in interrupted.stderr.splitlines() if line.startswith("protophone: ")]
+    assert said == ["protophone: stopped; the same command goes on from here"]
+    assert "Traceback" not in interrupted.stderr
+    done = lines.read_bytes().count(b"\n")
+    assert 100 <= done < 1500
+    killed = stopped_when(enough(done + 200), command, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    begun = lines.stat().st_ino
+    assert protophone(*command).returncode == 0
+    assert lines.stat().st_ino == begun
+    assert protophone("encode", tiny_bundle, corpus, "--out", tmp_path / "unbroken").returncode == 0
+    assert contents(tmp_path / "broken") == contents(tmp_path / "unbroken")
+
+
+def test_help_is_said_without_loading_what_is_heavy():
+    script = (
+        "import sys\nfrom protophone.cli import main\nsys.argv = ['protophone', '--help']\n"
+        "try:\n main()\nexcept SystemExit:\n pass\nassert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
