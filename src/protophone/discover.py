@@ -4,7 +4,7 @@ Every stage leaves its result in the output folder and is skipped when that is t
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.vqvae import VQVAEConfig
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import inside, read_json, refuse_existing, write_json
-from protophone.findings import annotate, figures, page
+from protophone.findings import annotate, check_references, figures, page
 from protophone.manifest import SpeakerFrom, build, write
 from protophone.model import load, voice_part
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
@@ -94,8 +94,9 @@ def discover(
     ``InputError`` where ``out`` holds something else, or too many recordings cannot be used.
     """
     out = Path(out)
-    _begin(out, Path(source), options)
-    survey = _survey(Path(source), out, options, watcher)
+    begun = _begin(out, Path(source), options)
+    check_references(items=items, alignment=alignment)
+    survey = _survey(Path(source), out, options, begun, watcher)
     minutes = options.minutes or min(_LONGEST_MINUTES, survey.minutes)
     warnings = _warnings(survey, options)
     watcher.say(
@@ -183,20 +184,20 @@ def discover(
     return out / "report.html"
 
 
-def _begin(out: Path, source: Path, options: DiscoverConfig) -> None:
-    """Makes the output folder, or checks that it is an interrupted run with the same options."""
+def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
+    """Checks that the output is nothing yet, or an interrupted run with the same options; what tells such runs apart."""
     wanted = {"source": str(source), "options": asdict(options)}
     path = out / "discover.json"
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"{out}: lies among the recordings, and its sounds would count as such; name another output")
     if not path.exists():
         refuse_existing(out)
-        write_json(path, wanted)
-        return
-    found = read_json(path)
-    if found != wanted:
+    elif read_json(path) != wanted:
         raise InputError(f"{out}: holds a run with other recordings or options; name another output, or give the same")
+    return wanted
 
 
-def _survey(source: Path, out: Path, options: DiscoverConfig, watcher: Watcher) -> _Survey:
+def _survey(source: Path, out: Path, options: DiscoverConfig, begun: Mapping[str, Any], watcher: Watcher) -> _Survey:
     """Finds the recordings, listens through each once for speech, and writes what it found."""
     path = out / "work" / "survey.json"
     found, _ = build(source, options.speaker_from)
@@ -211,8 +212,11 @@ def _survey(source: Path, out: Path, options: DiscoverConfig, watcher: Watcher) 
                 except ProtophoneError as error:
                     document["failures"].append([recording.id, str(error)])
                 advance(1)
-        write_json(path, document)
-    document = read_json(path)
+        if any(document["segments"].values()):  # else nothing is begun
+            write_json(out / "discover.json", begun)
+            write_json(path, document)
+    else:
+        document = read_json(path)
     heard = {*document["segments"], *(name for name, _ in document["failures"])}
     if heard != {recording.id for recording in found}:
         raise InputError(f"{source}: its recordings are not those {out} was begun with; name another output")

@@ -18,7 +18,7 @@ from protophone.train import history
 from protophone.types import Recording
 from protophone.vad import Segment
 
-__all__ = ["annotate", "figures", "page"]
+__all__ = ["annotate", "check_references", "figures", "page"]
 
 _MEANINGS = {
     "zerospeech": "ZeroSpeech 2019: entropy of the units, every frame charged",
@@ -28,6 +28,14 @@ _MEANINGS = {
 }
 _EXAMPLES = 6  # sounds of each unit on the page
 _LONGEST = 15  # seconds of a held-out recording on the page
+
+
+def check_references(*, items: str | Path | None, alignment: str | Path | None) -> None:
+    """``InputError`` where the files to score against cannot be read: better said before the work than after it."""
+    if items is not None:
+        read_items(items)
+    if alignment is not None:
+        read_ctm(alignment)
 
 
 def annotate(

@@ -6,6 +6,7 @@ that was killed goes on to the same bytes (same machine, CPU, thread count).
 """
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -194,6 +195,7 @@ def train(
 
 def _fabric(settings: TrainConfig) -> Fabric:
     """The device, such as cpu, cuda or cuda:1, and the precision."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of itself is no news to the user
     name, _, index = settings.device.partition(":")
     try:
         fabric = Fabric(accelerator=name, devices=[int(index)] if index else 1)

@@ -37,7 +37,8 @@ class Code2SpecConfig:
     """Options of the inverter; ``configs/code2spec.toml`` has the defaults.
 
     ``scale`` says in which magnitudes the squared error is counted: ``linear`` as in the paper, or ``log``, which
-    weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9.
+    weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9;
+    a judge (``adversary``) makes a step several times as long.
     ``unit_weight`` weighs how differently an encoder that listens to bands hears what was made and what was meant;
     other encoders do not listen. ``sharpness`` raises the magnitudes to this power before phases are sought.
     """
@@ -49,7 +50,7 @@ class Code2SpecConfig:
     window_length: int = 400
     hop: int = 160
     scale: Literal["log", "linear"] = "log"
-    adversary: Literal["none", "lsgan", "wgan"] = "lsgan"
+    adversary: Literal["none", "lsgan", "wgan"] = "none"
     mse_weight: float = 10.0
     adversarial_weight: float = 1.0
     unit_weight: float = 1.0

@@ -1,0 +1,239 @@
+"""The main job: everything it promises is there and can be read, interrupted runs go on, others are refused."""
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import soundfile
+
+from protophone import discover as main_job
+from protophone.discover import DiscoverConfig, discover
+from protophone.encoders.vqvae import VQVAEConfig
+from protophone.errors import InputError
+from protophone.formats import read_textgrid
+from protophone.manifest import read
+from protophone.model import load
+from protophone.store import read_units
+from protophone.vocoders.code2spec import Code2SpecConfig
+from tests.conftest import babble
+from tests.tiny import contents
+
+OPTIONS = {"minutes": 0.05, "units": 16, "speaker_from": "parent", "max_bad": 0.5}
+
+
+class Watcher:
+    """Keeps what was said, and stops where it is told to."""
+
+    def __init__(self, stop_at=None):
+        self.said, self.stages, self.stop_at = [], [], stop_at
+
+    def say(self, text):
+        self.said.append(text)
+
+    def stage(self, title, total):
+        self.stages.append(title)
+        if title == self.stop_at:
+            raise KeyboardInterrupt
+        return self
+
+    def __enter__(self):
+        return lambda *_, **__: None
+
+    def __exit__(self, *_):
+        return None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small():
+    """Networks of a size that a test can train."""
+    voice = Code2SpecConfig(channels=16, layers=2, n_fft=1024, iterations=4, adversary="none")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main_job, "VQVAEConfig", lambda: VQVAEConfig(channels=16, blocks=1))
+        patch.setattr(main_job, "Code2SpecConfig", lambda: voice)
+        yield
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two speakers who speak and pause, in folders; and one recording that is none."""
+    folder = tmp_path_factory.mktemp("discover") / "录 音"
+    for number, speaker in enumerate(("ana", "bo")):
+        (folder / speaker).mkdir(parents=True)
+        for index in range(3):
+            quiet = 0.001 * np.random.default_rng(index).standard_normal(16000)
+            speech = [babble(1.2, seed=10 * number + index + 50 * part, pitch=110 + 90 * number) for part in range(2)]
+            sound = np.concatenate([quiet[:8000], speech[0], quiet, speech[1], quiet[:8000]])
+            soundfile.write(folder / speaker / f"{index}.wav", sound, 16000)
+    (folder / "bo" / "bad.wav").write_text("no sound")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alignment(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ctm") / "phones.ctm"
+    path.write_text("".join(f"{name} 1 {0.5 + 0.3 * k:.2f} 0.30 {'aeiou'[k]}\n" for name in "012" for k in range(5)))
+    return path
+
+
+@pytest.fixture(scope="module", params=["kmeans", "vqvae"])
+def finished(request, tmp_path_factory, corpus, alignment):
+    out = tmp_path_factory.mktemp(request.param) / "my language"
+    watcher = Watcher()
+    options = DiscoverConfig(system=request.param, **OPTIONS)
+    assert discover(corpus, out, options, watcher, alignment=alignment) == out / "report.html"
+    return out, watcher, options
+
+
+def test_everything_that_is_promised_is_there_and_can_be_read(finished, corpus):
+    out, _, _ = finished
+    ids = [f"{speaker}/{index}" for speaker in ("ana", "bo") for index in range(3)]
+    records = {record.id: record for record in read_units(out)}
+    assert sorted(records) == ids
+    assert sorted(recording.id for recording in read(out / "manifest.jsonl")) == ids
+    model = load(out)
+    assert model.voices == ("ana", "bo")
+    for name in ids:
+        record = records[name]
+        seconds = soundfile.info(corpus / f"{name}.wav").duration
+        np.testing.assert_array_equal(record.codes, model.encode(corpus / f"{name}.wav").content[0])
+        speech, units = read_textgrid(out / "textgrid" / f"{name}.TextGrid")
+        assert (speech.name, units.name) == ("speech", "units")
+        for start, end, unit in units.intervals:
+            assert 0 <= start < end <= seconds + 1e-9
+            assert (record.codes[0, round(start * 25) : round(end * 25)] == int(unit)).all()
+        # the two stretches of babble, within a quarter of a second
+        heard = [(start, end) for start, end, _ in speech.intervals]
+        np.testing.assert_allclose(heard, [(0.5, 1.7), (2.7, 3.9)], atol=0.25)
+        assert ET.parse(out / "elan" / f"{name}.eaf").getroot().tag == "ANNOTATION_DOCUMENT"
+    held_out = json.loads((out / "report.json").read_text())["held_out"]
+    assert len(held_out) == 1
+    assert [str(p.relative_to(out / "sounds"))[:-4] for p in (out / "sounds").rglob("*.wav")] == held_out
+    assert soundfile.info(out / "sounds" / f"{held_out[0]}.wav").frames == records[held_out[0]].num_samples
+
+
+def test_the_report_counts_what_the_units_say(finished):
+    out, _, options = finished
+    report = json.loads((out / "report.json").read_text())
+    codes = [record.codes[0] for record in read_units(out)]
+    usage = np.bincount(np.concatenate(codes), minlength=16)
+    assert report["usage"] == usage.tolist()
+    share = usage[usage > 0] / usage.sum()
+    bits = -(share * np.log2(share)).sum()
+    seconds = sum(record.num_samples for record in read_units(out)) / 16000
+    assert report["perplexity"] == pytest.approx(2**bits)
+    assert report["bit_rates"]["zerospeech"] == pytest.approx(bits * usage.sum() / seconds, rel=1e-6)
+    assert report["bit_rates"]["nominal"] == pytest.approx(100)
+    assert sum(int(n) * count for n, count in report["run_lengths"].items()) == usage.sum()
+    assert report["options"]["system"] == options.system
+    assert report["corpus"]["speakers"] == ["ana", "bo"]
+    (failure,) = report["failures"]
+    assert failure["file"] == "bo/bad"
+    assert "bad.wav: not a sound file" in failure["reason"]
+    assert any("minutes of speech is little" in warning for warning in report["warnings"])
+    assert report["phones"]["names"] == ["a", "e", "i", "o", "u"]
+    assert np.array(report["phones"]["counts"]).sum() == pytest.approx(6 * 5 * 7.5, abs=6)
+
+
+def test_the_page_opens_offline_and_shows_it(finished):
+    out, _, options = finished
+    page = (out / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["']https?://""", page)
+    assert "bad.wav" in page
+    assert "data:audio/" in page
+    if options.system == "vqvae":
+        assert "reconstruction" in page
+
+
+def test_it_says_how_long_it_takes_warns_and_lists_at_the_end(finished):
+    _, watcher, _ = finished
+    assert re.match(r"6 recordings, 0\.4 minutes, .* 2 speakers; this will take about \d+ minutes", watcher.said[0])
+    assert any(line.startswith("warning: 0.") for line in watcher.said)
+    assert watcher.said[-1].startswith("left out: ")
+    assert "bad.wav" in watcher.said[-1]
+
+
+def test_run_again_it_changes_nothing_that_was_learned(finished, corpus, alignment):
+    out, _, options = finished
+    before = contents(out)
+    watcher = Watcher()
+    discover(corpus, out, options, watcher, alignment=alignment)
+    after = contents(out)
+    assert [name for name in before if after.get(name) != before[name]] == []
+    assert sorted(after) == sorted(before)
+    assert watcher.stages == ["encoding"]
+
+
+def test_other_options_or_recordings_are_refused(finished, corpus, tmp_path):
+    out, _, options = finished
+    before = contents(out)
+    for change in ({"units": 17}, {"seed": 1}, {"speaker_from": "none"}):
+        other = DiscoverConfig(**{"system": options.system, **OPTIONS, **change})
+        with pytest.raises(InputError, match="holds a run with other recordings or options; name another output"):
+            discover(corpus, out, other, Watcher())
+    with pytest.raises(InputError, match="other recordings or options"):
+        discover(tmp_path, out, options, Watcher())
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("stop_at", ["listening", "learning units", "encoding", "learning to speak"])
+def test_interrupted_it_goes_on_from_there(corpus, tmp_path, stop_at):
+    options = DiscoverConfig(system="kmeans", **OPTIONS | {"minutes": 0.005})
+    with pytest.raises(KeyboardInterrupt):
+        discover(corpus, tmp_path / "out", options, Watcher(stop_at))
+    first = contents(tmp_path / "out") if (tmp_path / "out").exists() else {}
+    watcher = Watcher()
+    discover(corpus, tmp_path / "out", options, watcher)
+    stages = ["listening", "learning units", "encoding", "learning to speak"]
+    wanted = stages if stop_at == "listening" else stages[stages.index(stop_at) :]
+    assert [stage for stage in watcher.stages if stage in {"listening", "learning units", "learning to speak"}] == [
+        stage for stage in wanted if stage != "encoding"
+    ]
+    after = contents(tmp_path / "out")
+    kept = [name for name in first if name.startswith(("bundle/encoder", "work/survey", "work/encoder", "units.jsonl"))]
+    assert all(after[name] == first[name] for name in kept)
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_recordings_that_came_or_went_are_noticed(corpus, tmp_path):
+    source = shutil.copytree(corpus, tmp_path / "in")
+    options = DiscoverConfig(system="kmeans", **OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        discover(source, tmp_path / "out", options, Watcher("learning units"))
+    soundfile.write(source / "ana" / "new.wav", babble(1), 16000)
+    with pytest.raises(InputError, match="its recordings are not those .* was begun with"):
+        discover(source, tmp_path / "out", options, Watcher())
+
+
+def test_too_many_bad_recordings_are_a_fault_after_the_rest_is_done(corpus, tmp_path):
+    options = DiscoverConfig(system="kmeans", **{**OPTIONS, "max_bad": 0.05, "minutes": 0.005})
+    watcher = Watcher()
+    with pytest.raises(InputError, match=r"1 of 7 recordings could not be used, more than --max-bad 0\.05.*bad\.wav"):
+        discover(corpus, tmp_path / "out", options, watcher)
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_what_cannot_be_begun_leaves_nothing(corpus, tmp_path):
+    options = DiscoverConfig(system="kmeans", **OPTIONS)
+    (tmp_path / "empty").mkdir()
+    quiet = tmp_path / "quiet"
+    quiet.mkdir()
+    soundfile.write(quiet / "a.wav", np.zeros(48000), 16000)
+    soundfile.write(quiet / "b.wav", 0.01 * np.random.default_rng(0).standard_normal(48000), 16000)
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="empty: no recordings in it"):
+        discover(tmp_path / "empty", out, options, Watcher())
+    with pytest.raises(
+        InputError, match=r"quiet: no recording with speech in it; the first: .*a\.wav: digital silence"
+    ):
+        discover(quiet, out, options, Watcher())
+    with pytest.raises(InputError, match="none.item"):
+        discover(corpus, out, options, Watcher(), items=tmp_path / "none.item")
+    with pytest.raises(InputError, match=r"none\.ctm"):
+        discover(corpus, out, options, Watcher(), alignment=tmp_path / "none.ctm")
+    with pytest.raises(InputError, match="lies among the recordings"):
+        discover(corpus, corpus / "out", options, Watcher())
+    assert not out.exists()
+    assert not (corpus / "out").exists()
