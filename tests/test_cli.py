@@ -1,4 +1,4 @@
-"""The command line: what bad input gets (exit 1, one line), wrong calls (2), Ctrl-C (130), and that kills lose nothing."""
+"""The command line: bad input gets exit 1 and one line, a wrong call 2, Ctrl-C 130, and a kill loses nothing."""
 
 import json
 import shutil

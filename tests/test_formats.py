@@ -155,7 +155,7 @@ def test_eaf_is_what_elan_expects(tmp_path):
     (tmp_path / "sounds here").mkdir()
     media = tmp_path / "sounds here" / "ŋ & b.wav"
     write_eaf(tmp_path / "a.eaf", TIERS, media, 1.0)
-    root = ET.fromstring((tmp_path / "a.eaf").read_bytes())  # noqa: S314
+    root = ET.fromstring((tmp_path / "a.eaf").read_bytes())
     assert [child.tag for child in root] == ["HEADER", "TIME_ORDER", "TIER", "TIER", "TIER", "LINGUISTIC_TYPE"]
     assert root.attrib["FORMAT"] == "3.0"
     assert root.find("HEADER").attrib["TIME_UNITS"] == "milliseconds"

@@ -185,7 +185,7 @@ def discover(
 
 
 def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
-    """Checks that the output is nothing yet, or an interrupted run with the same options; what tells such runs apart."""
+    """Checks that the output is nothing yet, or an interrupted run with the same options; what tells runs apart."""
     wanted = {"source": str(source), "options": asdict(options)}
     path = out / "discover.json"
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
