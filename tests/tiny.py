@@ -41,6 +41,7 @@ layers = 2
 n_fft = 1024
 speaker_dim = 4
 iterations = 4
+adversary = "lsgan"
 [train]
 steps = 20
 batch = 4
