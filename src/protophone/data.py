@@ -1,6 +1,6 @@
 """What training reads: features of a corpus laid end to end on disk, and random crops of them.
 
-A ``Pack`` is one memory-mapped array with where each recording lies in it, written once and resumed if interrupted;
+A ``Pack`` is one memory-mapped array with where each recording lies in it, written once and then found again;
 memory does not grow with the corpus. Crops depend on the seed and the step alone, so training resumes exactly.
 """
 
