@@ -20,9 +20,16 @@ def commands():
         text = page.read_text(encoding="utf-8")
         blocks = re.findall(r"```(?:bash|console)\n(.*?)```", text, re.DOTALL)
         inline = re.findall(r"`(protophone [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-        for line in "\n".join([*blocks, *inline]).replace("\\\n", " ").splitlines():
-            if line.removeprefix("$ ").startswith("protophone "):
-                yield pytest.param(line.removeprefix("$ "), id=f"{page.name}: {line}")
+        typed = [line for block in blocks for line in _typed(block.replace("\\\n", " ").splitlines())]
+        for line in [*typed, *inline]:
+            if line.startswith("protophone "):
+                yield pytest.param(line, id=f"{page.name}: {line}")
+
+
+def _typed(lines):
+    """What is typed of a block: the lines after a prompt where there is one, else all."""
+    prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return prompted or lines
 
 
 @pytest.mark.parametrize("line", list(commands()))
