@@ -2,7 +2,7 @@
 
 Sound is float32 mono ``[sample]`` in [-1, 1]; channels are averaged. ``read`` and ``stream`` give the same samples to
 the last bit, whatever the block. A segment of a WAV or FLAC file is exactly that part of the whole; in Opus and MP3,
-whose decoders remember what came before, it is so to about 0.2 % of the peak.
+whose decoders remember what came before, it is so to about 0.3 % of the peak.
 """
 
 import io

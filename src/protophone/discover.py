@@ -186,7 +186,8 @@ def discover(
 
 def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
     """Checks that the output is nothing yet, or an interrupted run with the same options; what tells runs apart."""
-    wanted = {"source": str(source), "options": asdict(options)}
+    kept = {name: value for name, value in asdict(options).items() if name not in {"max_bad", "device"}}
+    wanted = {"source": str(source), "options": kept}
     path = out / "discover.json"
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{out}: lies among the recordings, and its sounds would count as such; name another output")
