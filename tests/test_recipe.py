@@ -107,6 +107,14 @@ def test_a_run_with_other_settings_in_the_same_folder_is_refused(tmp_path, tiny_
             run_recipe(encoder_recipe(tmp_path / "e.toml", manifest, change), run)
 
 
+def test_a_run_on_other_recordings_in_the_same_folder_is_refused(tmp_path, tiny_corpus, tiny_bundle):
+    run = shutil.copytree(tiny_bundle.parent, tmp_path / "run")
+    before = (run / "recipe.toml").read_text()
+    with pytest.raises(InputError, match="holds a run on other recordings .*name another"):
+        run_recipe(encoder_recipe(tmp_path / "e.toml", shutil.copytree(tiny_corpus, tmp_path / "other")), run)
+    assert (run / "recipe.toml").read_text() == before
+
+
 def test_bad_recordings_are_left_out_and_told(tmp_path, tiny_corpus):
     folder = shutil.copytree(tiny_corpus, tmp_path / "corpus")
     (folder / "ana" / "1.wav").write_text("no sound")

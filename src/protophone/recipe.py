@@ -264,9 +264,14 @@ def run_recipe(
     """
     folder = Path(folder)
     recordings = select(recipe.data)
-    if not (folder / "recipe.toml").is_file():
+    kept = folder / "recipe.toml"
+    if not kept.is_file():
         refuse_existing(folder)
-    write_text(folder / "recipe.toml", dump(recipe))
+    elif (before := load_recipe(kept, []).data) != recipe.data:
+        raise InputError(
+            f"{folder}: holds a run on other recordings ({before.recordings}, {before.split}); name another"
+        )
+    write_text(kept, dump(recipe))
     if isinstance(recipe, VoiceRecipe):
         speaks = Model(Bundle(recipe.bundle)).encoder
         vocoder, _ = fit_voice(
