@@ -46,14 +46,14 @@ def cells(*, full: bool) -> list[tuple[str, int, int]]:
     return grid + [("vqvae", k, t) for k in sizes for t in reductions]
 
 
-def build(system, units, reduction, train, minutes, folder):
+def build(system, units, reduction, train, steps, folder):
     """The fitted encoder of a cell."""
     if system == "vqvae":
         base = VQVAEConfig()
         settings = replace(base, time_reduction=reduction, quantizer=replace(base.quantizer, num_units=units))
     else:
         settings = PipelineConfig(quantizer=CLASSICAL[system](num_units=units), time_reduction=reduction)
-    training = TrainConfig(minutes=minutes)
+    training = TrainConfig(steps=steps)
     return fit_encoder(train, settings, training, folder)[0]
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/units"))
-    parser.add_argument("--minutes", type=float, default=15, help="of training for each VQ-VAE cell")
+    parser.add_argument("--steps", type=int, default=1500, help="of training for each VQ-VAE cell")
     parser.add_argument("--only", nargs="*", help="systems, for example kmeans vqvae")
     parser.add_argument("--full", action="store_true")
     args = parser.parse_args()
@@ -115,7 +115,7 @@ def main() -> None:
         if not path.exists():
             begun = time.monotonic()
             if units:
-                encoder = build(system, units, reduction, train, args.minutes, args.out / "work" / name)
+                encoder = build(system, units, reduction, train, args.steps, args.out / "work" / name)
                 vectors, rate, codes, seconds = units_of(encoder, dev)
                 bits = zerospeech_bitrate(codes, seconds)
             else:
