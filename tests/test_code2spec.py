@@ -1,5 +1,7 @@
 """The inverter: contract of a vocoder, losses against the equations, and that it learns."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -196,7 +198,7 @@ def learned(tmp_path_factory):
 
     def pack(name, array, dtype):
         return Pack.build(
-            place / name, [Recording(id="a", path="a", speaker="a")], lambda _: array, dtype=dtype, settings={}
+            place / name, [Recording(id="a", path=Path("a"), speaker="a")], lambda _: [array], dtype=dtype, settings={}
         )
 
     inputs, target = pack("in", frames(encoder.features), "float32"), pack("out", frames(encoder.target), "float32")

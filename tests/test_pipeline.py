@@ -69,7 +69,7 @@ def test_fitting_a_pack_is_fitting_its_recordings(tmp_path):
     recordings = [normalised(encoder, babble(seconds, seed=3)) for seconds in (0.5, 1.03, 0.77)]
     sources = [Recording(id=str(index), path=tmp_path) for index in range(3)]
     pack = Pack.build(
-        tmp_path / "pack", sources, lambda recording: recordings[int(recording.id)], dtype="float32", settings={}
+        tmp_path / "pack", sources, lambda recording: [recordings[int(recording.id)]], dtype="float32", settings={}
     )
     seen = []
 

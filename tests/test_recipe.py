@@ -1,13 +1,14 @@
 """Recipes from a TOML file to a bundle: what they learn from, that they learn, and that no kill changes a byte."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 import torch
 
+from protophone import audio
 from protophone.bundle import Bundle, write_bundle
-from protophone.data import Pack
 from protophone.errors import InputError
 from protophone.model import load
 from protophone.recipe import DataConfig, fit_encoder, run_recipe, select, speakers_of
@@ -164,8 +165,7 @@ def test_classical_units_are_fitted_on_the_frames_within_segments(tmp_path, tiny
     segments = {recording.id: [Segment(1600, 9600)] for recording in recordings}
     encoder, run = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run", segments=segments)
     assert run is None
-    pack = Pack.open(tmp_path / "run" / "features")
-    frames = np.concatenate([part[10:60] for part in pack]).astype(np.float32)
+    frames = np.concatenate([part[10:60] for part in packed(tmp_path / "run" / "features")]).astype(np.float32)
     low, high = frames.min(0), frames.max(0)
     vectors = encoder.codebook.vectors[0].numpy()
     assert ((vectors >= low) & (vectors <= high)).all()
@@ -173,11 +173,32 @@ def test_classical_units_are_fitted_on_the_frames_within_segments(tmp_path, tiny
     assert again.codebook.hash == encoder.codebook.hash
 
 
+def packed(folder):
+    """The recordings of a pack, read by what its index says."""
+    index = json.loads((folder / "pack.json").read_text())
+    array = np.fromfile(folder / "pack.bin", index["wanted"]["dtype"]).reshape(-1, *index["shape"])
+    return [array[row["start"] : row["start"] + row["length"]] for row in index["rows"]]
+
+
+def test_recordings_whose_sound_has_changed_make_another_run(tmp_path, tiny_corpus):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny_corpus, corpus)
+    recipe = encoder_recipe(tmp_path / "e.toml", corpus / "manifest.jsonl")
+    run_recipe(recipe, tmp_path / "run")
+    state = (tmp_path / "run" / "state.safetensors").read_bytes()
+    path = next(corpus.rglob("*.wav"))
+    sound = audio.read(path)
+    audio.write(path, np.concatenate([sound, sound[:800]]), 16000)
+    with pytest.raises(InputError, match="run: holds a run with other settings .recordings that have changed"):
+        run_recipe(recipe, tmp_path / "run")
+    assert (tmp_path / "run" / "state.safetensors").read_bytes() == state
+
+
 def test_features_of_a_corpus_have_mean_zero_and_deviation_one(tiny_bundle):
-    for part in Pack.open(tiny_bundle.parent / "features"):
+    for part in packed(tiny_bundle.parent / "features"):
         np.testing.assert_allclose(part.astype(np.float64).mean(0), 0, atol=2e-3)
         np.testing.assert_allclose(part.astype(np.float64).std(0), 1, atol=5e-3)
-    sound = Pack.open(tiny_bundle.parents[1] / "voice" / "sound")
-    codes = Pack.open(tiny_bundle.parents[1] / "voice" / "codes")
+    sound = packed(tiny_bundle.parents[1] / "voice" / "sound")
+    codes = packed(tiny_bundle.parents[1] / "voice" / "codes")
     assert [len(part) for part in sound] == [640 * len(part) for part in codes]
-    assert torch.iinfo(torch.int16).max >= np.abs(sound.array).max() > 3000
+    assert torch.iinfo(torch.int16).max >= max(np.abs(part).max() for part in sound) > 3000

@@ -8,7 +8,7 @@ whose decoders remember what came before, it is so to about 0.3 % of the peak.
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,27 @@ import numpy as np
 import soundfile
 import soxr
 
+from protophone.containers import Unclosed, is_unclosed, missing
 from protophone.errors import AudioError, InputError
-from protophone.files import atomic
+from protophone.files import atomic, refuse_unwritable
 from protophone.types import Recording
 
-__all__ = ["EXTENSIONS", "AudioInfo", "check_speech", "extent", "probe", "read", "stream", "write"]
+__all__ = [
+    "EXTENSIONS",
+    "AudioInfo",
+    "check_speech",
+    "check_writable",
+    "extent",
+    "is_flat",
+    "probe",
+    "read",
+    "stream",
+    "write",
+]
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
+_WRITTEN = (".wav", ".flac")
 _BLOCK = 2**20  # samples of the file decoded at once; clips fit in one block, tapes stay small in memory
 _SHORTEST = 0.025  # seconds: one analysis window
 _EDGE = 0.02  # seconds at the ends where a resampled constant rings
@@ -43,7 +56,8 @@ class AudioInfo:
 def probe(path: str | Path) -> AudioInfo:
     """Rate, channels, length and format of a sound file, from its header alone.
 
-    ``AudioError`` where it is not a sound file or holds nothing; a body that is broken shows only when it is read.
+    ``AudioError`` where it is not a sound file, holds nothing, or is a WAV or Ogg that was cut off; a body that is
+    broken, and a FLAC or MP3 that was cut off, show only when they are read.
     """
     with _opened(Path(path)) as file:
         return _info(file)
@@ -105,11 +119,25 @@ def check_speech(samples: np.ndarray, name: str, sample_rate: int) -> None:
             f"{name}: too short: {len(samples)} samples, {1000 * len(samples) / sample_rate:.1f} ms, "
             f"where one analysis window is {1000 * _SHORTEST:.0f} ms; leave it out"
         )
+    if is_flat(samples, sample_rate):
+        level = samples[len(samples) // 2]
+        raise AudioError(f"{name}: digital silence: every sample is {level:.4g}; record it again or leave it out")
+
+
+def is_flat(samples: np.ndarray, sample_rate: int) -> bool:
+    """Whether sound ``[sample]`` is one value all along, but for what resampling adds at the ends."""
     edge = min(round(_EDGE * sample_rate), len(samples) // 4)
     inner = samples[edge : len(samples) - edge]
     # beside the ringing at its ends, a resampled constant wavers by some 1e-6 of itself
-    if samples.min() == samples.max() or (inner.any() and np.ptp(inner) <= 1e-5 * np.abs(inner).max()):
-        raise AudioError(f"{name}: digital silence: every sample is {inner[0]:.4g}; record it again or leave it out")
+    return bool(samples.min() == samples.max() or (inner.any() and np.ptp(inner) <= 1e-5 * np.abs(inner).max()))
+
+
+def check_writable(path: str | Path) -> None:
+    """``InputError`` where ``write`` could not write ``path``: to know it before the work whose sound it is."""
+    path = Path(path)
+    if path.suffix.lower() not in _WRITTEN:
+        raise InputError(f"{path}: sound is written as {' or '.join(_WRITTEN)}; choose one of these suffixes")
+    refuse_unwritable(path)
 
 
 def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
@@ -118,8 +146,7 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
     Returns how many samples lay outside [-1, 1) and were clipped.
     """
     path = Path(path)
-    if path.suffix.lower() not in {".wav", ".flac"}:
-        raise InputError(f"{path}: sound is written as .wav or .flac; choose one of these suffixes")
+    check_writable(path)
     if samples.ndim != 1:
         raise ValueError(f"samples must be mono [sample], got shape {samples.shape}")
     if not np.isfinite(samples).all():
@@ -136,11 +163,15 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw needs its rate told
-        raise AudioError(f"{path}: {_fault(path, error)}") from error
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(soundfile.SoundFile(path))
+            if file.frames == 0 and is_unclosed(path):
+                file = stack.enter_context(soundfile.SoundFile(stack.enter_context(Unclosed(path))))
+        except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw needs its rate told
+            raise AudioError(f"{path}: {_fault(path, error)}") from error
+        if lack := missing(path):
+            raise AudioError(f"{path}: cut off: {lack}; copy it again or leave it out")
         if file.frames >= _UNKNOWN:
             raise AudioError(f"{path}: its header does not say how long it is; convert it again, to a file not a pipe")
         if file.frames == 0:
@@ -160,6 +191,8 @@ def _fault(path: Path, error: Exception) -> str:
         return "no permission to read it; change its permissions or copy it"
     if size == 0:
         return "empty, 0 bytes; copy it again or leave it out"
+    if lack := missing(path):
+        return f"cut off: {lack}; copy it again or leave it out"
     said = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(". ")
     if not said or "does not exist" in said:  # what libsndfile says of an MP3 without a frame
         said = "no header that makes sense"

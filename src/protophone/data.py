@@ -4,21 +4,27 @@ A ``Pack`` is one memory-mapped array with where each recording lies in it, writ
 memory does not grow with the corpus. Crops depend on the seed and the step alone, so training resumes exactly.
 """
 
+import hashlib
+import json
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from protophone.errors import InputError, ProtophoneError
-from protophone.files import atomic, read_json, write_json
+from protophone.files import explained, read_json, write_json
 from protophone.types import Crops, Recording
 from protophone.vad import Segment
 
 __all__ = ["NOBODY", "CropSampler", "Pack", "Packed"]
 
+_NOTED = 30  # seconds between notes of how far a pack has come
 NOBODY = "speaker"  # the name of whoever speaks where no speaker is named
 
 
@@ -33,80 +39,54 @@ class Packed:
 
 
 class Pack:
-    """Recordings end to end: ``array`` memory-mapped ``[step, dim]`` and ``rows`` saying which part is whose."""
+    """Recordings end to end: ``array`` memory-mapped ``[step, dim]`` and ``rows`` saying which part is whose.
 
-    def __init__(self, array: np.ndarray, rows: list[Packed]) -> None:
+    ``content`` is a hash of the array's bytes.
+    """
+
+    def __init__(self, array: np.ndarray, rows: list[Packed], content: str) -> None:
         self.array = array
         self.rows = rows
-
-    @classmethod
-    def open(cls, folder: str | Path) -> "Pack":
-        """The finished pack in ``folder``."""
-        folder = Path(folder)
-        index = read_json(folder / "pack.json")
-        array = np.memmap(folder / "pack.bin", dtype=index["dtype"], mode="r", shape=(index["steps"], *index["shape"]))
-        return cls(array, [Packed(**row) for row in index["rows"]])
+        self.content = content
 
     @classmethod
     def build(
         cls,
         folder: str | Path,
         recordings: Sequence[Recording],
-        compute: Callable[[Recording], np.ndarray],
+        compute: Callable[[Recording], Iterable[np.ndarray]],
         *,
         dtype: str,
-        settings: dict[str, Any],
+        settings: Mapping[str, Any],
         progress: Callable[[Iterable[Recording]], Iterable[Recording]] = iter,
         failures: list[tuple[str, str]] | None = None,
     ) -> "Pack":
-        """Packs ``compute(recording)`` (``[step, dim]``) of every recording, unless ``folder`` holds just that already.
+        """Packs what ``compute(recording)`` yields, parts ``[step, dim]``, for every recording.
 
-        Recordings whose ``compute`` raises a ``ProtophoneError`` are left out and appended to ``failures``; without
-        such a list the error is raised.
+        What ``folder`` holds of just that is not computed again: all of it, or what an interrupted run had written.
+        Recordings for which a ``ProtophoneError`` is raised are left out and appended to ``failures``; without such a
+        list the error is raised.
         """
-        folder = Path(folder)
-        parts = [[recording.id, recording.start, recording.num_samples] for recording in recordings]
-        wanted = {"settings": settings, "recordings": parts}
-        if (folder / "pack.json").exists():
-            index = read_json(folder / "pack.json")
-            if index["wanted"] == wanted:
-                if failures is not None:
-                    failures += [tuple(failure) for failure in index["failures"]]
-                return cls.open(folder)
-            # Gone before its array is: a kill in between must not leave the old index beside a new array.
-            (folder / "pack.json").unlink()
-        rows: list[Packed] = []
-        failed: list[tuple[str, str]] = []
-        shape: tuple[int, ...] = ()
-        steps = 0
-        with atomic(folder / "pack.bin") as temporary, temporary.open("wb") as file:
-            for recording in progress(recordings):
-                try:
-                    part = np.ascontiguousarray(compute(recording), dtype=dtype)
-                except ProtophoneError as error:
-                    if failures is None:
-                        raise
-                    failed.append((recording.id, str(error)))
-                    continue
-                shape = part.shape[1:]
-                file.write(part.tobytes())
-                rows.append(Packed(recording.id, recording.speaker, steps, len(part)))
-                steps += len(part)
-        if not rows:
-            why = f"; the first: {failed[0][1]}" if failed else "; name some"
-            raise InputError(f"none of {len(recordings)} recordings could be read{why}")
-        index = {
-            "wanted": wanted,
-            "dtype": dtype,
-            "shape": shape,
-            "steps": steps,
-            "rows": [vars(row) for row in rows],
-            "failures": failed,
-        }
-        write_json(folder / "pack.json", index)
+        writer = _Writer.open(Path(folder), recordings, dtype, settings)
+        left = recordings[len(writer.rows) + len(writer.failures) :]
+        if not writer.content:
+            with writer.appending() as append:
+                for recording in progress(left):
+                    try:
+                        append(recording, compute(recording))
+                    except ProtophoneError as error:
+                        if failures is None:
+                            raise
+                        writer.failures.append((recording.id, str(error)))
+            if not writer.rows:
+                why = f"; the first: {writer.failures[0][1]}" if writer.failures else "; name some"
+                raise InputError(f"none of {len(recordings)} recordings could be read{why}")
+            writer.finish()
         if failures is not None:
-            failures += failed
-        return cls.open(folder)
+            failures += writer.failures
+        shape = (writer.steps, *writer.shape)
+        array = np.memmap(writer.array, dtype=dtype, mode="r", shape=shape)
+        return cls(array, writer.rows, writer.content)
 
     def cut(self, segments: Mapping[str, Sequence[Segment]], hop: int, *, scale: int = 1) -> "Pack":
         """The same array with a row for each segment (in samples) of each recording.
@@ -120,7 +100,13 @@ class Pack:
                 end = min(-(-segment.end // hop), row.length // scale)
                 if end > first:
                     rows.append(Packed(row.id, row.speaker, row.start + first * scale, (end - first) * scale))
-        return Pack(self.array, rows)
+        return Pack(self.array, rows, self.content)
+
+    @property
+    def digest(self) -> str:
+        """Tells apart what packs hold: the array's bytes, and which part of them is whose."""
+        rows = json.dumps([[row.id, row.speaker, row.start, row.length] for row in self.rows])
+        return hashlib.sha256((self.content + rows).encode()).hexdigest()[:16]
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One recording's part of the array."""
@@ -132,6 +118,107 @@ class Pack:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
+
+
+class _Writer:
+    """A pack on its way to disk: ``pack.bin``, and ``pack.json`` with what of it is finished."""
+
+    def __init__(self, folder: Path, wanted: dict[str, Any], dtype: str) -> None:
+        self.folder, self.wanted, self.dtype = folder, wanted, dtype
+        self.rows: list[Packed] = []
+        self.failures: list[tuple[str, str]] = []
+        self.shape: tuple[int, ...] = ()
+        self.content = ""  # a hash once the pack is whole
+
+    @classmethod
+    def open(cls, folder: Path, recordings: Sequence[Recording], dtype: str, settings: Mapping[str, Any]) -> "_Writer":
+        """What ``folder`` holds of these recordings with these settings, or nothing yet."""
+        digest = hashlib.sha256()
+        for each in recordings:
+            size = each.path.stat().st_size if each.path.is_file() else None
+            digest.update(json.dumps([each.id, each.speaker, each.start, each.num_samples, size]).encode())
+        writer = cls(folder, {**settings, "dtype": dtype, "recordings": digest.hexdigest()}, dtype)
+        if not writer.index.exists() or (kept := read_json(writer.index))["wanted"] != writer.wanted:
+            return writer
+        found = cls(folder, writer.wanted, dtype)
+        found.rows = [Packed(**row) for row in kept["rows"]]
+        found.failures = [(name, reason) for name, reason in kept["failures"]]
+        found.shape, found.content = tuple(kept["shape"]), kept["content"]
+        there = found.array.stat().st_size if found.array.exists() else -1
+        return found if there >= found.steps * found._width else writer
+
+    @property
+    def index(self) -> Path:
+        return self.folder / "pack.json"
+
+    @property
+    def array(self) -> Path:
+        return self.folder / "pack.bin"
+
+    @property
+    def steps(self) -> int:
+        """Steps of the recordings that are finished."""
+        return self.rows[-1].start + self.rows[-1].length if self.rows else 0
+
+    @contextmanager
+    def appending(self) -> Iterator[Callable[[Recording, Iterable[np.ndarray]], None]]:
+        """What it yields appends a recording; how far it came is noted now and then, and when the block is left."""
+        with explained(self.array):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._note()  # before the array is touched: an old index must not stand beside a new array
+            with self.array.open("ab") as file:
+                noted = time.monotonic()
+
+                def append(recording: Recording, parts: Iterable[np.ndarray]) -> None:
+                    nonlocal noted
+                    file.truncate(self.steps * self._width)
+                    length = 0
+                    for part in parts:
+                        self.shape = part.shape[1:]
+                        file.write(np.ascontiguousarray(part, dtype=self.dtype).tobytes())
+                        length += len(part)
+                    self.rows.append(Packed(recording.id, recording.speaker, self.steps, length))
+                    if time.monotonic() - noted > _NOTED:
+                        self._sync(file)
+                        noted = time.monotonic()
+
+                try:
+                    yield append
+                finally:
+                    self._sync(file)
+
+    def finish(self) -> None:
+        """The pack is whole."""
+        digest = hashlib.sha256()
+        with self.array.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        self.content = digest.hexdigest()[:16]
+        self._note()
+
+    @property
+    def _width(self) -> int:
+        """Bytes of a step."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+    def _sync(self, file: BinaryIO) -> None:
+        file.truncate(self.steps * self._width)
+        file.flush()
+        os.fsync(file.fileno())
+        self._note()
+
+    def _note(self) -> None:
+        rows = [vars(row) for row in self.rows]
+        write_json(
+            self.index,
+            {
+                "wanted": self.wanted,
+                "shape": self.shape,
+                "content": self.content,
+                "rows": rows,
+                "failures": self.failures,
+            },
+        )
 
 
 class CropSampler:
@@ -158,6 +245,11 @@ class CropSampler:
         self.speaker = np.array([speakers.index(row.speaker or NOBODY) for row in frames.rows])
         weights = np.array([row.length for row in frames.rows], np.float64)
         self.cumulative = np.cumsum(weights) / weights.sum()
+
+    @property
+    def digest(self) -> str:
+        """Tells apart what batches are cut from."""
+        return f"{self.frames.digest}-{self.target.digest}"
 
     def __call__(self, step: int) -> Crops:
         """The batch of ``step``."""

@@ -1,6 +1,5 @@
 """A bundle in use: ``protophone.load(bundle)`` gives a ``Model`` that encodes, decodes and converts."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from protophone.config import dump, parse
 from protophone.encoders import EncoderConfig
 from protophone.encoders.base import Encoder
 from protophone.errors import AudioError, BundleError, InputError, UnitsError
+from protophone.tape import Tape
 from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
 from protophone.vocoders.base import Vocoder
@@ -25,7 +25,6 @@ _ANY_ENCODER: Any = EncoderConfig  # a union, which no type checker takes for a 
 __all__ = ["DEFAULT_BUNDLE", "Model", "encoder_part", "load", "voice_part"]
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "prompts"
-_LONG = 60  # seconds above which a recording is encoded in chunks
 
 
 def load(bundle: str | Path | None = None, *, device: str = "cpu") -> "Model":
@@ -74,35 +73,17 @@ class Model:
         A recording longer than a minute is encoded in chunks, in bounded memory, to the same units.
         """
         if isinstance(source, np.ndarray):
-            return self._short(_mono(source), "array", "")
+            samples = _mono(source)
+            audio.check_speech(samples, "array", self.sample_rate)
+            return Utterance(content=self.encode_batch([samples]), num_samples=len(samples))
+        tape = Tape(source, self.sample_rate)
+        units = self.encoder.encode_tape(tape)
         name = source.id if isinstance(source, Recording) else Path(source).stem
-        path = str(source.path if isinstance(source, Recording) else source)
-        heard, loud = 0, False
-
-        def blocks() -> Iterator[np.ndarray]:
-            nonlocal heard, loud
-            heard = 0
-            for block in audio.stream(source, self.sample_rate, 10 * self.sample_rate):
-                heard += len(block)
-                loud = loud or bool(np.ptp(block) > 0)
-                yield block
-
-        held: list[np.ndarray] = []
-        for block in blocks():
-            held.append(block)
-            if heard > _LONG * self.sample_rate:
-                break
-        else:
-            return self._short(np.concatenate([np.zeros(0, np.float32), *held]), path, name)
-        held.clear()
-        units = self.encoder.encode_stream(blocks)
-        if not loud:
-            audio.check_speech(np.zeros(heard, np.float32), path, self.sample_rate)
-        return Utterance(content=units, num_samples=heard, id=name)
+        return Utterance(content=units, num_samples=tape.num_samples, id=name)
 
     def encode_batch(self, arrays: list[np.ndarray]) -> UnitBatch:
         """Units of several recordings at ``sample_rate``, each as it would be alone."""
-        return self.encoder.encode(self._batch(arrays))
+        return self.encoder.encode(AudioBatch.from_arrays(arrays, self.sample_rate).to(self.device))
 
     def represent(self, source: str | Path | Recording | np.ndarray) -> FeatureBatch:
         """What ABX scores of a recording: the vectors of its units."""
@@ -125,14 +106,6 @@ class Model:
     def convert(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> AudioBatch:
         """The words of ``source`` in ``voice``."""
         return self.decode(self.encode(source), voice)
-
-    def _batch(self, arrays: list[np.ndarray]) -> AudioBatch:
-        return AudioBatch.from_arrays(arrays, self.sample_rate).to(self.device)
-
-    def _short(self, samples: np.ndarray, path: str, name: str) -> Utterance:
-        """Units of sound that is encoded in one piece; ``path`` names it in messages."""
-        audio.check_speech(samples, path, self.sample_rate)
-        return Utterance(content=self.encoder.encode(self._batch([samples])), num_samples=len(samples), id=name)
 
     def _vocoder(self, folder: str) -> Vocoder:
         if folder not in self._vocoders:

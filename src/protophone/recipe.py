@@ -5,9 +5,9 @@ a finished encoder beside the sound and trains an inverter. Both go on where the
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protophone import audio
 from protophone.bundle import Bundle, add_voice, write_bundle
 from protophone.config import KIND, config, dump, load, tables
 from protophone.data import NOBODY, CropSampler, Pack
 from protophone.encoders import PipelineConfig, VQVAEConfig
-from protophone.encoders.base import Encoder, Moments
+from protophone.encoders.base import Encoder, Moments, Normalization
 from protophone.encoders.pipeline import Pipeline
 from protophone.encoders.vqvae import VQVAE
 from protophone.errors import AudioError, InputError
@@ -29,8 +28,9 @@ from protophone.features.base import FeatureExtractor
 from protophone.files import refuse_existing, write_text
 from protophone.manifest import build
 from protophone.model import Model, encoder_part, voice_part
+from protophone.tape import Tape
 from protophone.train import Progress, Run, TrainConfig, train
-from protophone.types import AudioBatch, FeatureBatch, Recording
+from protophone.types import Recording
 from protophone.vad import Segment
 from protophone.vocoders.code2spec import Code2Spec, Code2SpecConfig, Listener
 
@@ -104,19 +104,22 @@ def fit_encoder(
     speakers = speakers_of(recordings)
     torch.manual_seed(training.seed)
     encoder = settings.build(speakers)
-    frames = _feature_pack(folder / "features", recordings, encoder.features, encoder, progress, failures)
+    pack = partial(_feature_pack, normalization=encoder.normalization, progress=progress)
+    frames, statistics = pack(folder / "features", recordings, encoder.features, failures=failures)
+    if statistics is not None:
+        encoder.mean.copy_(statistics[0])
+        encoder.deviation.copy_(statistics[1])
     hop = encoder.features.grid.hop
-    if segments is not None:
-        frames = frames.cut(segments, hop)
     if isinstance(encoder, Pipeline):
-        encoder.fit((frames[index] for index in range(len(frames.rows))), seed=training.seed)
+        encoder.fit(frames if segments is None else frames.cut(segments, hop), seed=training.seed)
         return encoder.eval(), None
     target = frames
     if encoder.config.target != encoder.config.features:
         read = {row.id for row in frames.rows}
         kept = [recording for recording in recordings if recording.id in read]
-        target = _feature_pack(folder / "target", kept, encoder.target, encoder, progress, None)
-        target = target.cut(segments, hop) if segments is not None else target
+        target, _ = pack(folder / "target", kept, encoder.target)
+    if segments is not None:
+        frames, target = frames.cut(segments, hop), target.cut(segments, hop)
     sampler = CropSampler(
         frames,
         target,
@@ -126,7 +129,7 @@ def fit_encoder(
         seed=training.seed,
         speakers=speakers,
     )
-    run = train(encoder, sampler, training, folder, report=report)
+    run = train(encoder, sampler, training, folder, data=sampler.digest, report=report)
     return encoder.cpu().eval(), run
 
 
@@ -134,41 +137,44 @@ def _feature_pack(
     folder: Path,
     recordings: Sequence[Recording],
     extractor: FeatureExtractor,
-    encoder: Encoder,
+    *,
+    normalization: Normalization,
     progress: Callable,
-    failures: list[tuple[str, str]] | None,
-) -> Pack:
-    """Normalised features of every recording, half precision."""
+    failures: list[tuple[str, str]] | None = None,
+) -> tuple[Pack, tuple[Tensor, Tensor] | None]:
+    """Normalised features of every recording, half precision, and the corpus's statistics where these were used."""
+    statistics = _statistics(recordings, extractor) if normalization == "corpus" else None
 
     @torch.inference_mode()
-    def extract(recording: Recording) -> FeatureBatch:
-        samples = audio.read(recording, extractor.sample_rate)
-        audio.check_speech(samples, str(recording.path), extractor.sample_rate)
-        return extractor(AudioBatch.from_arrays([samples], extractor.sample_rate))
+    def parts(recording: Recording) -> Iterator[np.ndarray]:
+        tape = Tape(recording, extractor.sample_rate)
+        mean, deviation = statistics or _moments(tape, extractor).mean_and_deviation()
+        for features in extractor.stream(tape.blocks()):
+            yield ((features.frames[0] - mean) / deviation).numpy()
 
-    fixed = None
-    if encoder.normalization == "corpus":
-        moments = []
-        for recording in recordings[:: -(-len(recordings) // _SAMPLED)]:
-            # What cannot be read is listed when it is packed.
-            with suppress(AudioError):
-                moments.append(Moments.of(extract(recording)))
-        if not moments:
-            raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
-        fixed = reduce(Moments.add, moments).mean_and_deviation()
-        if extractor is encoder.features:
-            encoder.mean.copy_(fixed[0][0])
-            encoder.deviation.copy_(fixed[1][0])
-
-    def compute(recording: Recording) -> np.ndarray:
-        features = extract(recording)
-        mean, deviation = fixed or Moments.of(features).mean_and_deviation()
-        return ((features.frames - mean[:, None]) / deviation[:, None])[0].numpy()
-
-    settings = {"features": repr(extractor.config), "normalization": encoder.normalization}
-    return Pack.build(
-        folder, recordings, compute, dtype="float16", settings=settings, progress=progress, failures=failures
+    settings = {"features": repr(extractor.config), "normalization": normalization}
+    pack = Pack.build(
+        folder, recordings, parts, dtype="float16", settings=settings, progress=progress, failures=failures
     )
+    return pack, statistics
+
+
+@torch.inference_mode()
+def _moments(tape: Tape, extractor: FeatureExtractor) -> Moments:
+    """Moments of all frames of a recording."""
+    return reduce(Moments.add, map(Moments.of, extractor.stream(tape.blocks())))
+
+
+def _statistics(recordings: Sequence[Recording], extractor: FeatureExtractor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each feature over the corpus, from at most ``_SAMPLED`` recordings of it."""
+    moments = []
+    for recording in recordings[:: -(-len(recordings) // _SAMPLED)]:
+        # What cannot be read is listed when it is packed.
+        with suppress(AudioError):
+            moments.append(_moments(Tape(recording, extractor.sample_rate), extractor))
+    if not moments:
+        raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
+    return reduce(Moments.add, moments).mean_and_deviation()
 
 
 def fit_voice(
@@ -187,17 +193,16 @@ def fit_voice(
     folder = Path(folder)
     speakers = speakers_of(recordings)
     marks = {"codebook": encoder.codebook.hash}
+    hop = encoder.grid.hop
 
-    def sound(recording: Recording) -> np.ndarray:
-        samples = audio.read(recording, encoder.sample_rate)
-        wanted = encoder.grid.num_frames(len(samples)) * encoder.grid.hop
-        whole = np.pad(samples, (0, wanted - len(samples)))
-        return np.clip(np.round(whole * 32767), -32768, 32767)[:, None]
+    def units(recording: Recording) -> Iterator[np.ndarray]:
+        yield encoder.encode_tape(Tape(recording, encoder.sample_rate))[0].T
 
-    def units(recording: Recording) -> np.ndarray:
-        samples = audio.read(recording, encoder.sample_rate)
-        audio.check_speech(samples, str(recording.path), encoder.sample_rate)
-        return encoder.encode(AudioBatch.from_arrays([samples], encoder.sample_rate))[0].T
+    def sound(recording: Recording) -> Iterator[np.ndarray]:
+        tape = Tape(recording, encoder.sample_rate)
+        for block in tape.blocks():
+            yield np.clip(np.round(block * 32767), -32768, 32767)[:, None]
+        yield np.zeros((-tape.num_samples % hop, 1))  # the last unit is whole
 
     codes = Pack.build(
         folder / "codes", recordings, units, dtype="uint16", settings=marks, progress=progress, failures=failures
@@ -206,8 +211,7 @@ def fit_voice(
     kept = [recording for recording in recordings if recording.id in readable]
     samples = Pack.build(folder / "sound", kept, sound, dtype="int16", settings=marks, progress=progress)
     if segments is not None:
-        codes = codes.cut(segments, encoder.grid.hop)
-        samples = samples.cut(segments, encoder.grid.hop, scale=encoder.grid.hop)
+        codes, samples = codes.cut(segments, hop), samples.cut(segments, hop, scale=hop)
     torch.manual_seed(training.seed)
     vocoder = settings.build(encoder.codebook, encoder.grid, speakers)
     sampler = CropSampler(
@@ -218,11 +222,11 @@ def fit_voice(
         batch=training.batch,
         seed=training.seed,
         speakers=speakers,
-        scale=encoder.grid.hop,
+        scale=hop,
     )
     vocoder.listener = listener(encoder)
     vocoder.calibrate(sampler(0).target[..., 0] / 32767)
-    run = train(vocoder, sampler, training, folder, report=report)
+    run = train(vocoder, sampler, training, folder, data=sampler.digest, report=report)
     return vocoder.cpu().eval(), run
 
 

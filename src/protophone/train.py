@@ -116,7 +116,9 @@ class Run:
         about, tensors = _read_state(self.state)
         for key in (key for key in self.settings if about["settings"].get(key) != self.settings[key]):
             was, now = about["settings"].get(key), self.settings[key]
-            said = f"{key} was {was}, now {now}" if key != "model" else "another model's config"
+            said = {"model": "another model's config", "data": "recordings that have changed"}.get(
+                key, f"{key} was {was}, now {now}"
+            )
             raise InputError(
                 f"{self.folder}: holds a run with other settings ({said}); name another folder for this one"
             )
@@ -149,12 +151,14 @@ def train(
     settings: TrainConfig,
     folder: str | Path,
     *,
+    data: str = "",
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Run:
     """Trains ``model`` on ``sampler(step)`` and leaves its state in ``folder``; goes on where an earlier run stopped.
 
-    ``model.parameter_groups()`` names the parameters each loss of ``model.losses(batch)`` steps. Raises ``InputError``
-    when ``folder`` holds a run of other settings, or when a loss is no longer finite.
+    ``model.parameter_groups()`` names the parameters each loss of ``model.losses(batch)`` steps. ``data`` tells apart
+    what the sampler draws from. Raises ``InputError`` when ``folder`` holds a run of other settings or data, or when a
+    loss is no longer finite.
     """
     folder = Path(folder)
     fabric = _fabric(settings)
@@ -167,7 +171,7 @@ def train(
     }
     # A run may be continued for longer, elsewhere, or saved at other steps; all else makes it another run.
     kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
-    run = Run(folder, settings={**kept, "model": dump(model.config)})
+    run = Run(folder, settings={**kept, "model": dump(model.config), "data": data})
     steps = _budget(model, sampler, settings, folder, fabric)
     done = run.resume(model, optimizers)
     model.train()

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from protophone.errors import AudioError, InputError, UnitsError
 from protophone.features.base import FeatureExtractor
+from protophone.tape import Tape
 from protophone.types import AudioBatch, Codebook, FeatureBatch, FrameGrid, UnitBatch
 
 __all__ = ["Encoder", "Moments", "Normalization", "at_rest"]
@@ -146,6 +147,13 @@ class Encoder(nn.Module, ABC):
         """The vectors of the units of ``audio``."""
         return self.vectors(self.encode(audio))
 
+    def encode_tape(self, tape: Tape) -> UnitBatch:
+        """Units of one recording, a batch of one; a long one in chunks."""
+        whole = tape.whole()
+        if whole is None:
+            return self.encode_stream(tape.blocks)
+        return self.encode(AudioBatch.from_arrays([whole], self.sample_rate).to(self.codebook.vectors.device))
+
     @torch.inference_mode()
     def encode_stream(self, blocks: Callable[[], Iterable[np.ndarray]], chunk: int = 6000) -> UnitBatch:
         """Units of one long recording in bounded memory: a batch of one, equal to ``encode``'s.
@@ -159,13 +167,13 @@ class Encoder(nn.Module, ABC):
         nothing = torch.zeros(1, self.features.dim, dtype=torch.float64, device=device)
         moments = Moments(nothing[:, 0], nothing, nothing)
         if self.normalization == "recording":
-            for features in self._feature_chunks(blocks(), chunk, device):
+            for features in self.features.stream(blocks(), chunk, device):
                 moments = moments.add(Moments.of(features))
         left, right = self.context
         codes: list[np.ndarray] = []
         held = torch.zeros(1, left, self.features.dim, device=device)
         with at_rest(self):
-            for features in self._feature_chunks(blocks(), chunk, device):
+            for features in self.features.stream(blocks(), chunk, device):
                 held = torch.cat([held, self.normalize(features, moments).frames], 1)
                 units = (held.shape[1] - left - right) // self.reduction
                 if units > 0:
@@ -182,34 +190,6 @@ class Encoder(nn.Module, ABC):
 
     def _codes(self, frames: Tensor) -> np.ndarray:
         return self.encode_frames(frames)[0].cpu().numpy()
-
-    def _feature_chunks(self, blocks: Iterable[np.ndarray], chunk: int, device: torch.device) -> Iterator[FeatureBatch]:
-        """Feature frames of a recording, ``chunk`` at a time (maybe fewer at the end), equal to those of the whole."""
-        hop, context = self.features.grid.hop, self.features.context
-        held, first, done = np.zeros(0, np.float32), 0, 0  # samples from frame ``first`` on; frames yielded
-        waiting: list[np.ndarray] = []
-        heard, ended = 0, False  # samples so far, and whether these are all
-        for block in _with_end(blocks):
-            if block is None:
-                ended = True
-            else:
-                waiting.append(block)
-                heard += len(block)
-            # Before the end, the last frame may lack samples, and ``context`` frames before it wait for their own.
-            frames = self.features.grid.num_frames(heard)
-            ready = frames if ended else frames - 1 - context
-            if done >= ready or (not ended and ready - done < chunk):
-                continue
-            held, waiting = np.concatenate([held, *waiting]), []
-            while done < ready and (ended or ready - done >= chunk):
-                stop = min(done + chunk, ready)
-                part = held[: (stop + context - first) * hop]
-                features = self.features(AudioBatch.from_arrays([part], self.sample_rate).to(device))
-                kept = features.frames[:, done - first : stop - first]
-                yield FeatureBatch(kept, torch.tensor([kept.shape[1]], device=device), features.grid)
-                done = stop
-                keep = max(0, done - context)
-                held, first = held[(keep - first) * hop :], keep
 
     def check_units(self, units: UnitBatch) -> UnitBatch:
         """``units``, one code a frame; ``UnitsError`` where another codebook made them or they lie on another grid."""
@@ -235,11 +215,6 @@ def at_rest(encoder: nn.Module) -> Iterator[None]:
         yield
     finally:
         encoder.train(training)
-
-
-def _with_end(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
-    yield from blocks
-    yield None
 
 
 def _mask(batch: FeatureBatch) -> Tensor:
