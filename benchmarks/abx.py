@@ -3,8 +3,9 @@
     python benchmarks/abx.py runs/vqvae/bundle --manifest ../shared/data/mboshi/manifest.jsonl \
         --items ../shared/data/mboshi/dev/triphone.item
 
-Scores what ``Encoder.vectors`` makes of the codes alone (angular distance, every triplet) on the manifest's ``dev``
-split; the bit rate is ZeroSpeech 2019's, every frame of the encoder's grid counted.
+Scores what ``Encoder.vectors`` makes of the codes alone by angular distance, of mixtures their posteriors by
+Kullback-Leibler divergence, on every triplet of the manifest's ``dev`` split; the bit rate is ZeroSpeech 2019's, every
+frame of the encoder's grid counted.
 """
 
 import argparse
@@ -29,11 +30,10 @@ def main() -> None:
     items = read_items(args.items)
     for number, bundle in enumerate(args.bundles):
         encoder = load(bundle).encoder
-        vectors, rate, codes, seconds = units_of(encoder, recordings)
+        vectors, rate, codes, seconds, distance = units_of(encoder, recordings)
         row = {"system": encoder.config.kind, "units": encoder.sizes[0], "reduction": encoder.reduction}
-        row |= {"bits": zerospeech_bitrate(codes, seconds), "distance": "angular"} | score(
-            vectors, rate, items, "angular"
-        )
+        row |= {"bits": zerospeech_bitrate(codes, seconds), "distance": distance}
+        row |= score(vectors, rate, items, distance)
         table([row], header=number == 0)
 
 

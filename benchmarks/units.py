@@ -25,12 +25,12 @@ from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.vqvae import VQVAEConfig
 from protophone.features import LogMelConfig, MfccConfig
 from protophone.files import write_json
+from protophone.fit import fit_encoder
 from protophone.manifest import read
 from protophone.metrics.abx import abx, read_items
 from protophone.metrics.bitrate import zerospeech_bitrate
 from protophone.metrics.items import by_file
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
-from protophone.recipe import fit_encoder
 from protophone.train import TrainConfig
 from protophone.types import AudioBatch
 
@@ -70,18 +70,17 @@ def features_of(config, recordings):
 
 
 def units_of(encoder: Encoder, recordings):
-    """What ABX scores of each recording, its frame rate, the codes, and seconds in all."""
+    """What ABX scores of each recording, its frame rate, the codes, seconds in all, and how vectors are compared."""
     vectors, codes, seconds = {}, [], 0.0
+    mixture = encoder.config.kind == "pipeline" and encoder.config.quantizer.kind != "kmeans"
     for recording in recordings:
         sound = AudioBatch.from_arrays([audio.read(recording)], 16000)
         units = encoder.encode(sound)
-        posteriors = getattr(encoder, "posteriors", None)
-        mixture = posteriors is not None and encoder.config.quantizer.kind != "kmeans"
-        scored = posteriors(sound) if mixture else encoder.vectors(units)
+        scored = encoder.posteriors(sound) if mixture else encoder.vectors(units)
         vectors[recording.id] = scored[0]
         codes.append(units[0].T)
         seconds += int(sound.lengths[0]) / 16000
-    return vectors, float(scored.grid.frame_rate), codes, seconds
+    return vectors, float(scored.grid.frame_rate), codes, seconds, "kl_symmetric" if mixture else "angular"
 
 
 def score(vectors, rate, items, distance):
@@ -115,13 +114,14 @@ def main() -> None:
         if not path.exists():
             begun = time.monotonic()
             if units:
-                encoder = build(system, units, reduction, train, args.steps, args.out / "work" / name)
-                vectors, rate, codes, seconds = units_of(encoder, dev)
+                # Classical systems leave nothing in their folder but packed features, the same for all of them.
+                folder = args.out / "work" / ("classical" if system in CLASSICAL else name)
+                encoder = build(system, units, reduction, train, args.steps, folder)
+                vectors, rate, codes, seconds, distance = units_of(encoder, dev)
                 bits = zerospeech_bitrate(codes, seconds)
             else:
                 vectors, rate = features_of({"mfcc": MfccConfig, "logmel": LogMelConfig}[system](), dev)
-                bits = None
-            distance = "kl_symmetric" if system in {"gmm", "dpgmm"} else "angular"
+                bits, distance = None, "angular"
             result = {"system": system, "units": units, "reduction": reduction, "bits": bits, "distance": distance}
             result |= score(vectors, rate, items, distance) | {"seconds": time.monotonic() - begun}
             write_json(path, result)

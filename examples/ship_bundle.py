@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from protophone.bundle import Bundle, Part, add_voice, write_bundle
-from protophone.cli.progress import bar, counted
+from protophone.cli.progress import bar
 from protophone.manifest import build
 from protophone.model import DEFAULT_BUNDLE, load
 from protophone.recipe import load_recipe, run_recipe
@@ -50,26 +50,13 @@ def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
     encoder = load_recipe("configs/vqvae.toml", [f'data.recordings = "{manifest}"', *overrides])
     folder = work / "encoder"
     if not (folder / "bundle" / "bundle.json").exists():
-        run(encoder, folder)
+        run_recipe(encoder, folder, stage=bar)
     voice = load_recipe(
         "configs/code2spec.toml", [f'bundle = "{folder / "bundle"}"', f'data.recordings = "{manifest}"', *overrides]
     )
     if not Bundle(folder / "bundle").voices:
-        run(voice, work / "voice")
+        run_recipe(voice, work / "voice", stage=bar)
     return folder / "bundle"
-
-
-def run(recipe, folder) -> None:
-    with bar("training", 1) as advance:
-        seen = 0
-
-        def report(state) -> None:
-            nonlocal seen
-            note = " ".join(f"{name} {value:.3f}" for name, value in state.figures.items())
-            advance(state.step - seen, note=note, total=state.steps)
-            seen = state.step
-
-        run_recipe(recipe, folder, report=report, progress=counted("reading"))
 
 
 def halved(part: Part) -> Part:

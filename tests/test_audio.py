@@ -51,6 +51,13 @@ def test_unwritable_sound_is_refused(tmp_path):
         audio.write(tmp_path / "a.mp3", sound(10), 16000)
     with pytest.raises(AudioError, match="not all finite"):
         audio.write(tmp_path / "a.wav", np.array([0, np.nan], np.float32), 16000)
+    with pytest.raises(InputError, match=r"a\.mp3: sound is written as \.wav or \.flac"):
+        audio.check_writable(tmp_path / "a.mp3")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"b\.wav: cannot be written: a part of this path is a file"):
+        audio.check_writable(tmp_path / "file" / "b.wav")
+    audio.check_writable(tmp_path / "new" / "b.FLAC")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     with pytest.raises(ValueError, match="mono"):
         audio.write(tmp_path / "a.wav", np.zeros((5, 2), np.float32), 16000)
 
@@ -154,6 +161,11 @@ def _broken(folder, name):
         soundfile.write(path, np.where(np.arange(5000) == 4321, np.nan, 0.1), 16000, subtype="FLOAT")
     elif name == "inf.wav":
         soundfile.write(path, np.where(np.arange(5000) == 4321, -np.inf, 0.1), 16000, subtype="FLOAT")
+    elif name in {"half.wav", "half.ogg", "half.opus", "head.ogg"}:
+        opus = {"format": "OGG", "subtype": "OPUS"} if name == "half.opus" else {}
+        soundfile.write(path, sound(50000), 16000, **opus)
+        data = path.read_bytes()
+        path.write_bytes(data[: 300 if name == "head.ogg" else len(data) // 2])
     elif name in {"half.flac", "end.flac", "half.mp3", "piped.flac"}:
         soundfile.write(path, sound(50000), 16000)
         data = bytearray(path.read_bytes())
@@ -181,6 +193,10 @@ def _broken(folder, name):
         ("end.flac", "cut off.*copy it again"),
         ("half.mp3", "cut off: .* where its header says 50000.*copy it again"),
         ("piped.flac", "does not say how long it is"),
+        ("half.wav", "cut off: it has 49978 of the 100000 bytes of sound .*copy it again"),
+        ("half.ogg", "cut off: it ends within an Ogg page; copy it again"),
+        ("half.opus", "cut off: it ends within an Ogg page; copy it again"),
+        ("head.ogg", "cut off: it ends within an Ogg page; copy it again"),
     ],
 )
 def test_faults_are_one_line_with_the_file(tmp_path, name, message):
@@ -217,7 +233,7 @@ def test_segments_outside_the_file_are_refused(tmp_path, part, message):
 
 
 def test_probe_refuses_what_is_no_sound(tmp_path):
-    for name in ("text.wav", "zero.wav", "absent.wav"):
+    for name in ("text.wav", "zero.wav", "absent.wav", "half.wav", "half.ogg", "half.opus"):
         with pytest.raises(AudioError, match=name):
             audio.probe(_broken(tmp_path, name))
 

@@ -169,6 +169,52 @@ def test_an_unknown_voice_lists_those_there_are(call, tiny_bundle, tiny_corpus, 
     assert not (tmp_path / "o").exists()
 
 
+def test_what_convert_cannot_do_is_refused_before_any_work(call, tiny_bundle, tiny_corpus, tmp_path, monkeypatch):
+    def worked(*_):
+        raise AssertionError("the recording was encoded")
+
+    source = tiny_corpus / "ana" / "0.wav"
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.wav").mkdir()
+    monkeypatch.setattr("protophone.model.Model.encode", worked)
+    one_line(call("convert", tiny_bundle, source, tmp_path / "o.wav", "--voice", "cy"), "the voices are: ana, bo")
+    monkeypatch.setattr("protophone.model.load", worked)
+    for out, says in [
+        ("o.mp3", "sound is written as .wav or .flac; choose"),
+        ("o", "sound is written as .wav or .flac; choose"),
+        ("file/o.wav", "a part of this path is a file, not a folder; choose"),
+        ("folder.wav", "it is a folder; name"),
+        ("x" * 300 + ".wav", "its name is too long; shorten it"),
+    ]:
+        one_line(call("convert", tiny_bundle, source, tmp_path / out), f"{tmp_path / out}: ", says)
+    one_line(call("convert", tiny_bundle, tmp_path / "none.wav", tmp_path / "o.wav"), "none.wav: not there")
+    one_line(call("convert", tiny_bundle, tmp_path / "none.wav", source), "none.wav: not there")
+    one_line(call("convert", tiny_bundle, tmp_path / "folder.wav", tmp_path / "o.wav"), "a folder, not a recording")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.wav"]
+
+
+def test_odd_names_are_kept_apart_in_every_output(call, tiny_bundle, tiny_corpus, tmp_path):
+    names = ["a\\b", "a_b", "-a", "a:b", "录音 ŋ", "x" * 246, "c\\d/e"]
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tiny_corpus / "ana" / "0.wav", tmp_path / "in" / f"{name}.wav")
+    wanted = sorted(["a_b", "a_b_", "-a", "a:b", "录音 ŋ", "x" * 246, "c_d/e"])
+    assert call("manifest", tmp_path / "in", tmp_path / "m.jsonl")[0] == 0
+    for form in ("units", "shards", "npy", "zerospeech"):
+        assert call("encode", tiny_bundle, tmp_path / "m.jsonl", "--as", form, "--out", tmp_path / form)[0] == 0
+    for form in ("units", "shards"):
+        assert sorted(record.id for record in read_units(tmp_path / form)) == wanted
+    assert call("decode", tiny_bundle, tmp_path / "units", "--out", tmp_path / "sounds")[0] == 0
+    for folder, suffix in (("npy", ".npy"), ("zerospeech", ".txt"), ("sounds", ".wav")):
+        found = [path.relative_to(tmp_path / folder).as_posix() for path in (tmp_path / folder).rglob(f"*{suffix}")]
+        assert sorted(found) == sorted(name + suffix for name in wanted)
+    shutil.copy(tiny_corpus / "ana" / "0.wav", tmp_path / "in" / ("x" * 247 + ".wav"))
+    for command in (("encode", tiny_bundle), ("discover",)):
+        result = call(*command, tmp_path / "in", "--out", tmp_path / "never")
+        one_line(result, "its name is too long for outputs", "shorten it")
+    assert not (tmp_path / "never").exists()
+
+
 def test_units_of_another_codebook_are_refused(call, tiny_bundle, tiny_corpus, tmp_path):
     call("encode", tiny_bundle, tiny_corpus / "ana", "--out", tmp_path / "units")
     path = tmp_path / "units/units.jsonl"
@@ -223,6 +269,9 @@ def test_configs_that_are_wrong_are_one_line(call, tiny_corpus, tmp_path):
         call("train", recipe, *out, "--set", "train.stepps = 5"), "train.stepps", "did you mean steps?", "batch, clip"
     )
     one_line(call("train", recipe, *out, "--set", "train.steps = 0"), "train.steps", "greater than or equal to 1")
+    one_line(
+        call("train", recipe, *out, "--set", 'encoder.kind = "foo"'), "encoder.kind: no kind 'foo'", "pipeline, vqvae"
+    )
     one_line(call("train", recipe, *out, "--set", "train.steps 5"), "--set 'train.steps 5'", "not TOML")
     one_line(call("train", tmp_path / "none.toml", *out), "none.toml: cannot be read")
     one_line(call("discover", tiny_corpus, *out, "--minutes", "-1"), "minutes", "greater than 0")

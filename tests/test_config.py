@@ -50,8 +50,14 @@ def test_what_is_dumped_is_read_back_equal():
         ("rat = 1", "unknown key rat; did you mean rate? known keys here: inner, names, rate, small"),
         ("[small]\nwidht = 1", "unknown key small.widht; did you mean width? known keys here: kind, width"),
         ('[inner]\nkind = "large"\nwidth = 1', "known keys here: depth, kind, share"),
-        ('[inner]\nkind = "huge"', "'huge'"),
-        ("[inner]\ndepth = 1", "kind"),
+        ('[inner]\nkind = "large"\nhue = 1', "unknown key inner.hue; known"),
+        ('[inner]\nkind = "large"\ndepth = 0', "inner.depth: Input should be greater than or equal to 1 (got 0)"),
+        ('[inner]\nkind = "huge"\nheight = 1', "x.toml: inner.kind: no kind 'huge'; the kinds are: large, small"),
+        ('[inner]\nkind = "larger"', "inner.kind: no kind 'larger'; did you mean large? the kinds are: large, small"),
+        ("[inner]\nkind = 3", "inner.kind: no kind '3'; the kinds are: large, small"),
+        ("[inner]\ndepth = 1", "inner.kind is missing; the kinds are: large, small"),
+        ("inner = 3", "inner: "),
+        ("names = [1, 2]", "names.0: "),
         ("rate = 0", "rate: Input should be greater than 0 (got 0)"),
         ("rate = nan", "rate: Input should be a finite number"),
         ("small.width = 0", "small.width: Input should be greater than or equal to 1 (got 0)"),
@@ -68,6 +74,20 @@ def test_what_is_wrong_is_said_in_one_line(text, says):
             check()
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('kind = "huge"\ndepth = 4', "x.toml: kind: no kind 'huge'; the kinds are: large, small"),
+        ("depth = 4", "x.toml: kind is missing; the kinds are: large, small"),
+        ('kind = "large"\nhue = 4', "x.toml: unknown key hue; known keys here: depth, kind, share"),
+    ],
+)
+def test_a_union_may_be_the_whole_config(text, says):
+    with pytest.raises(ConfigError) as caught:
+        parse(Annotated[Small | Large, KIND], text, source="x.toml")
+    assert str(caught.value) == says
 
 
 def test_several_faults_are_all_said():

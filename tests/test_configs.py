@@ -45,6 +45,14 @@ def test_overrides_and_unknown_keys(path):
         load_recipe(path, ["train.stepz = 2000"])
 
 
+def test_bands_are_distorted_only_where_there_are_bands():
+    overrides = ['encoder.features.kind = "mfcc"']
+    with pytest.raises(ConfigError, match=r"augment.warp 0.08 and augment.tilt 0.3 distort bands, and mfcc features"):
+        load_recipe("configs/vqvae.toml", overrides)
+    kept = load_recipe("configs/vqvae.toml", [*overrides, "encoder.augment = {warp = 0, tilt = 0, noise = 0.2}"])
+    assert kept.encoder.augment.noise == 0.2
+
+
 def test_the_command_line_answers_without_torch():
     """Help must be quick: nothing heavy is imported before a command needs it."""
     code = (

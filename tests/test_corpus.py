@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,11 +65,31 @@ def test_segments_and_long_recordings_lie_where_the_manifest_says(model, tmp_pat
     ]
     encode_corpus(model, segments, tmp_path / "short")
     monkeypatch.setattr(corpus, "_LONG_SECONDS", 1)
-    monkeypatch.setattr("protophone.model._LONG", 1)
+    monkeypatch.setattr("protophone.tape._SHORT", 1)
     encode_corpus(model, segments, tmp_path / "long")
     for short, long in zip(read_units(tmp_path / "short"), read_units(tmp_path / "long"), strict=True):
         assert short.to_json() == long.to_json()
-    assert (short.id, short.num_samples, short.extra) == ("part", 20000, {"source": "tape.flac", "start": 16000})
+    assert (short.id, short.num_samples, short.extra) == ("part", 20000, {"source": "../tape.flac", "start": 16000})
+
+
+def test_a_segment_says_in_which_file_and_where_at_the_rate_of_its_units(model, tmp_path):
+    (tmp_path / "in" / "tapes").mkdir(parents=True)
+    soundfile.write(tmp_path / "in/tapes/tape 1.flac", babble(3, sample_rate=44100), 44100)
+    lines = [
+        {"id": "whole", "audio": "tapes/tape 1.flac"},
+        {"id": "all of it", "audio": "tapes/tape 1.flac", "num_samples": 132300},
+        {"id": "first", "audio": "tapes/tape 1.flac", "num_samples": 44100},
+        {"id": "rest", "audio": "tapes/tape 1.flac", "start": 44111, "speaker": "ana"},
+    ]
+    manifest = tmp_path / "in" / "m.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    encode_corpus(model, build(manifest, "manifest")[0], tmp_path / "deep" / "out")
+    whole, all_of_it, first, rest = read_units(tmp_path / "deep" / "out")
+    assert (whole.extra, all_of_it.extra, whole.start) == ({}, {}, 0)
+    source = "../../in/tapes/tape 1.flac"
+    assert first.extra == {"source": source, "start": 0}
+    assert rest.extra == {"speaker": "ana", "source": source, "start": 16004}  # 44111 / 44100 s
+    assert (tmp_path / "deep" / "out" / source).samefile(tmp_path / "in/tapes/tape 1.flac")
 
 
 BAD = {
@@ -120,11 +141,58 @@ def test_bad_recordings_are_left_out_and_told_each_with_file_cause_and_cure(mode
     assert again.recordings == 0
 
 
+@pytest.mark.parametrize("form", ["units", "npy", "zerospeech"])
+def test_an_id_that_names_no_file_costs_its_recording_and_a_full_disk_the_run(model, recordings, tmp_path, form):
+    odd = [*recordings[:2], replace(recordings[2], id="../2"), recordings[3]]
+    done = encode_corpus(model, odd, tmp_path / "out", form=form)
+    assert [record.id for record in read_units(tmp_path / "out")] == ["ana/0", "ana/1", "bo/0"]
+    ((name, reason),) = done.failures
+    assert name == "../2"
+    assert "ana/2.wav: id '../2' cannot name a file" in reason
+    assert not list(tmp_path.glob("2.*"))
+    full = "protophone.store.writer._Lines.append" if form == "units" else f"protophone.corpus.write_{VECTORS[form]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(full, disk_full)
+        with pytest.raises(InputError, match="the disk is full"):
+            encode_corpus(model, odd, tmp_path / "other", form=form)
+    assert encode_corpus(model, odd, tmp_path / "other", form=form).recordings == 3
+    assert contents(tmp_path / "other") == contents(tmp_path / "out")
+
+
+VECTORS = {"npy": "features", "zerospeech": "zerospeech"}
+
+
+def disk_full(*_):
+    raise InputError("a: cannot be written: the disk is full")
+
+
+def test_run_again_it_encodes_only_what_is_missing_and_counts_all(model, recordings, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    both = [*recordings, Recording(id="bad", path=bad)]
+    encode_corpus(model, both, tmp_path / "out")
+    before = contents(tmp_path)
+    monkeypatch.setattr(corpus, "_WINDOW", 4)
+    monkeypatch.setattr(model, "encode_batch", None)
+    told = []
+    done = encode_corpus(model, both, tmp_path / "out", advance=told.append)
+    assert (sum(told), done.recordings, [name for name, _ in done.failures]) == (7, 0, ["bad"])
+    assert contents(tmp_path) == before
+
+
+def test_other_sound_under_the_same_names_is_refused(model, tiny_corpus, tmp_path):
+    source = shutil.copytree(tiny_corpus, tmp_path / "in")
+    encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+    soundfile.write(source / "ana" / "0.wav", babble(1.2), 16000)
+    with pytest.raises(InputError, match="begun with other settings .files was"):
+        encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+
+
 def test_too_many_failures_are_a_fault_and_few_are_not():
     done = corpus.Done(failures=[("a", "a.wav: broken"), ("b", "b.wav: broken")])
-    check_failures(done, 40, 0.05)
+    check_failures(done.failures, 40, 0.05)
     with pytest.raises(InputError, match=r"2 of 39 recordings could not be used, more than --max-bad 0\.05.*a\.wav"):
-        check_failures(done, 39, 0.05)
+        check_failures(done.failures, 39, 0.05)
 
 
 def test_killed_at_any_moment_and_run_again_the_bytes_are_those_of_an_unbroken_run(tmp_path, tiny_corpus, tiny_bundle):
@@ -156,7 +224,9 @@ def test_an_output_of_something_else_is_refused_and_left_alone(model, recordings
     records = list(read_units(tmp_path / "units"))
     with pytest.raises(InputError, match="exists already and is not empty"):
         encode_corpus(model, recordings, tmp_path / "thesis")
-    with pytest.raises(InputError, match="begun with other settings"):
+    with pytest.raises(InputError, match="begun with other settings .recordings was 2, now 3"):
+        encode_corpus(model, recordings[:3], tmp_path / "units")
+    with pytest.raises(InputError, match="begun with other settings .files was"):
         encode_corpus(model, recordings[1:3], tmp_path / "units")
     for folder in ("thesis", "units"):
         with pytest.raises(InputError, match="exists already and is not empty"):

@@ -134,6 +134,11 @@ def test_an_array_that_is_gone_or_cut_short_is_made_again(tmp_path):
         np.testing.assert_array_equal(build(tmp_path)[2], ARRAYS["c"])
 
 
+def test_trimmed_of_their_ends_recordings_keep_at_least_their_middle(tmp_path):
+    got = [part.tolist() for part in build(tmp_path).trimmed(3)]
+    assert got == [ARRAYS["a"][3:6].tolist(), ARRAYS["b"][1:3].tolist(), ARRAYS["c"][3:20].tolist()]
+
+
 def test_the_digest_follows_contents_speakers_and_cuts(tmp_path):
     whole = build(tmp_path / "a")
     same = build(tmp_path / "b", settings={"s": 2})

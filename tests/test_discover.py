@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ from protophone.discover import DiscoverConfig, discover
 from protophone.encoders.vqvae import VQVAEConfig
 from protophone.errors import InputError
 from protophone.formats import read_eaf, read_textgrid
-from protophone.manifest import read
+from protophone.manifest import build, read
 from protophone.model import load
+from protophone.progress import silent
 from protophone.store import read_units
+from protophone.survey import listen
+from protophone.vad import speech_segments
 from protophone.vocoders.code2spec import Code2SpecConfig
 from tests.conftest import babble
 from tests.tiny import contents
@@ -73,7 +77,8 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def alignment(tmp_path_factory):
     path = tmp_path_factory.mktemp("ctm") / "phones.ctm"
-    path.write_text("".join(f"{name} 1 {0.5 + 0.3 * k:.2f} 0.30 {'aeiou'[k]}\n" for name in "012" for k in range(5)))
+    names = [f"{speaker}/{index}" for speaker in ("ana", "bo") for index in range(3)]
+    path.write_text("".join(f"{name} 1 {0.5 + 0.3 * k:.2f} 0.30 {'aeiou'[k]}\n" for name in names for k in range(5)))
     return path
 
 
@@ -133,6 +138,7 @@ def test_the_report_counts_what_the_units_say(finished):
     assert "bad.wav: not a sound file" in failure["reason"]
     assert any("minutes of speech is little" in warning for warning in report["warnings"])
     assert report["phones"]["names"] == ["a", "e", "i", "o", "u"]
+    assert report["phones"]["recordings"] == 6
     assert np.array(report["phones"]["counts"]).sum() == pytest.approx(6 * 5 * 7.5, abs=6)
 
 
@@ -202,7 +208,7 @@ def test_recordings_that_came_or_went_are_noticed(corpus, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         discover(source, tmp_path / "out", options, Watcher("learning units"))
     soundfile.write(source / "ana" / "new.wav", babble(1), 16000)
-    with pytest.raises(InputError, match="its recordings are not those .* was begun with"):
+    with pytest.raises(InputError, match="its recordings are not those that .* notes"):
         discover(source, tmp_path / "out", options, Watcher())
 
 
@@ -234,3 +240,62 @@ def test_what_cannot_be_begun_leaves_nothing(corpus, tmp_path):
         discover(corpus, corpus / "out", options, Watcher())
     assert not out.exists()
     assert not (corpus / "out").exists()
+
+
+def test_of_a_single_tape_some_segments_are_kept_from_training_and_spoken(tmp_path, corpus):
+    parts = [soundfile.read(path)[0] for path in sorted(corpus.rglob("*.wav")) if path.name != "bad.wav"]
+    soundfile.write(tmp_path / "tape.wav", np.concatenate(parts * 4), 16000)
+    out = tmp_path / "out"
+    discover(tmp_path / "tape.wav", out, DiscoverConfig(**OPTIONS | {"speaker_from": "none"}), Watcher())
+    survey = json.loads((out / "work" / "survey.json").read_text())
+    segments = survey["segments"]["tape"]
+    assert len(segments) > 40
+    held_out = json.loads((out / "report.json").read_text())["held_out"]
+    assert len(held_out) == len(segments) // 20
+    packed = json.loads((out / "work" / "encoder" / "features" / "pack.json").read_text())
+    assert [row["id"] for row in packed["rows"]] == ["tape"]
+    (record,) = read_units(out)
+    starts = {f"tape_{start / 16000:.2f}": (start, end) for start, end in segments}
+    for name in held_out:
+        start, end = starts[name]
+        length = soundfile.info(out / "sounds" / f"{name}.wav").frames
+        assert length == end - start // 640 * 640
+    assert len(record.codes[0]) == -(-record.num_samples // 640)
+
+
+def test_listening_goes_on_where_it_was_interrupted(tmp_path, corpus, monkeypatch):
+    found, _ = build(corpus, "parent")
+    whole = listen(corpus, found, tmp_path / "whole.json", lambda: None, silent)
+    heard = []
+
+    def hearing(blocks, rate):
+        heard.append(rate)
+        if len(heard) == 4:
+            raise KeyboardInterrupt
+        return speech_segments(blocks, rate)
+
+    monkeypatch.setattr("protophone.survey.speech_segments", hearing)
+    with pytest.raises(KeyboardInterrupt):
+        listen(corpus, found, tmp_path / "survey.json", lambda: None, silent)
+    again = listen(corpus, found, tmp_path / "survey.json", lambda: None, silent)
+    assert len(heard) == 4 + len(found) - 3
+    assert again == whole
+    assert (tmp_path / "survey.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_what_is_held_out_is_in_nothing_that_is_learned_from(corpus, tmp_path):
+    found, _ = build(corpus, "parent")
+    survey = listen(corpus, found, tmp_path / "survey.json", lambda: None, silent)
+    recordings, _ = survey.learned
+    assert len(survey.held_out) == 1
+    assert {each.id for each in recordings} | {part.id for part in survey.held_out} == {r.id for r in survey.recordings}
+    assert len(recordings) == len(survey.recordings) - 1
+    tape = replace(survey, recordings=survey.recordings[:1])
+    (part,) = tape.held_out
+    _, segments = tape.learned
+    assert (
+        sorted([*segments[part.recording.id], part.segment], key=lambda s: s.start)
+        == survey.segments[part.recording.id]
+    )
+    alone = replace(tape, segments={part.recording.id: survey.segments[part.recording.id][:1]})
+    assert alone.held_out == []

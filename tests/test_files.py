@@ -16,9 +16,11 @@ from protophone.errors import InputError, ProtophoneError
 from protophone.files import (
     atomic,
     atomic_folder,
+    id_fault,
     inside,
     read_json,
     refuse_existing,
+    refuse_unwritable,
     restore_folder,
     write_json,
     write_text,
@@ -201,6 +203,53 @@ def test_an_output_that_holds_something_is_refused_and_an_empty_one_is_not(tmp_p
 
 def test_ids_stay_in_their_folder():
     assert inside("out", "tape 3/ŋa.mp3", ".wav") == Path("out/tape 3/ŋa.mp3.wav")
-    for name in ("../a", "a/../../b", "/etc/a", "a//b", ".", "a\\b", "a\0b", ""):
-        with pytest.raises(InputError, match="makes no file name"):
+    for name in ("../a", "a/../../b", "/etc/a", "a//b", ".", "a\\b", "a\0b", "", "a/"):
+        assert id_fault(name)
+        with pytest.raises(InputError, match="cannot name a file; use names without"):
             inside("out", name, ".wav")
+
+
+@pytest.mark.parametrize("name", [".a", "-a", "--out", "a:b", "a b", "录音 ŋ", "*?", "a'\"b", "a.wav", "...", "~"])
+def test_odd_names_are_ids(tmp_path, name):
+    write_text(inside(tmp_path, f"{name}/{name}", ".txt"), "x")
+    assert (tmp_path / name / f"{name}.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("longest", "longer"),
+    [("x" * 246, "x" * 247), ("ŋ" * 123, "ŋ" * 123 + "x"), ("y" * 255 + "/x", "y" * 256 + "/x")],
+)
+def test_an_id_may_be_as_long_as_every_output_allows(tmp_path, longest, longer):
+    """The system itself is the judge: the longest id is written in every form, one byte more is refused."""
+    for suffix in (".TextGrid", ".eaf", ".wav", ".npy", ".txt"):
+        write_text(inside(tmp_path, longest, suffix), "x")
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 5
+    with pytest.raises(InputError, match=r"is too long for outputs: .* has \d+ bytes, and may have \d+; shorten it"):
+        inside(tmp_path, longer, ".wav")
+
+
+def test_an_id_may_not_be_deeper_than_paths_are():
+    assert id_fault("/".join(["x" * 99] * 20)) is None
+    assert "has 2099 bytes, and may have 2000; shorten it" in id_fault("/".join(["x" * 99] * 21))
+
+
+def test_what_cannot_be_written_is_refused_beforehand_and_leaves_nothing(tmp_path):
+    (tmp_path / "file").touch()
+    for name, says in [
+        ("file/a.wav", "a part of this path is a file"),
+        (".", "it is a folder; name a file in it"),
+        ("x" * 256, "its name is too long; shorten it"),
+        ("new/" + "x" * 256, "its name is too long; shorten it"),
+    ]:
+        with pytest.raises(InputError, match=says) as caught:
+            refuse_unwritable(tmp_path / name)
+        assert str(caught.value).startswith(f"{tmp_path / name}: cannot be written: ")
+    refuse_unwritable(tmp_path / "file")
+    refuse_unwritable(tmp_path / "new" / "er" / "a.wav")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_disk_that_is_read_only_is_told_beforehand(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(InputError, match="the disk is read-only; choose another place"):
+        refuse_unwritable(small_disk / "new" / "a.wav")

@@ -60,6 +60,36 @@ def test_files_that_differ_by_suffix_keep_it(tmp_path):
     assert ids(manifest.scan(tmp_path)) == ["a.flac", "a.wav", "b", "c/a", "d.e", "f.mp3", "f.wav", "f.wav.ogg"]
 
 
+def test_names_that_cannot_be_ids_become_some_that_can_and_stay_apart(tmp_path):
+    put(tmp_path, "a\\b.wav", "a_b.wav", "a/b.wav", "c\\d\\e.wav", "c\\d_e.flac", "f\\g/h.wav", "..\\i.wav", "\\j.wav")
+    found = manifest.scan(tmp_path)
+    assert {each.id: each.path.relative_to(tmp_path).as_posix() for each in found} == {
+        "a/b": "a/b.wav",
+        "a_b": "a_b.wav",
+        "a_b_": "a\\b.wav",
+        "c_d_e.flac": "c\\d_e.flac",
+        "c_d_e.wav": "c\\d\\e.wav",
+        "f_g/h": "f\\g/h.wav",
+        "_j": "\\j.wav",
+    }
+    assert manifest.scan(tmp_path) == found
+    manifest.write(tmp_path / "m.jsonl", found)
+    assert ids(manifest.read(tmp_path / "m.jsonl")) == ids(found)
+    single, _ = manifest.build(tmp_path / "a\\b.wav", probe=True)
+    assert (ids(single), single[0].path) == (["a_b"], tmp_path / "a\\b.wav")
+
+
+def test_names_that_every_output_can_carry_are_ids_and_longer_ones_are_refused(tmp_path):
+    odd = ["x" * 246, "-a", "a:b", "*? '\"", "--out", "a.b.c", "~"]
+    put(tmp_path, *(f"{name}.wav" for name in odd))
+    assert ids(manifest.scan(tmp_path)) == sorted(odd)
+    put(tmp_path / "long", "x" * 247 + ".wav")
+    for source in (tmp_path, tmp_path / "long" / ("x" * 247 + ".wav")):
+        with pytest.raises(InputError, match="its name is too long for outputs: .* may have 246; shorten it") as caught:
+            manifest.build(source)
+        assert str(caught.value).startswith(f"{tmp_path / 'long'}")
+
+
 def test_linked_folders_are_followed_once(tmp_path):
     put(tmp_path / "elsewhere", "a.wav")
     put(tmp_path / "here", "b.wav")
@@ -109,7 +139,7 @@ def test_round_trip(tmp_path):
     for trial, place in enumerate(["m.jsonl", "sounds/m.jsonl", "sounds/b c/m.jsonl", "other/deep/m.jsonl"] * 3):
         recordings = [
             Recording(
-                id=f"{trial}/{number} \u2028ŋ\"'\\",
+                id=f"{trial}/{number} \u2028ŋ\"':",
                 path=tmp_path / "sounds" / names[rng.integers(3)],
                 speaker=maybe("abiayi ŋ"),
                 start=int(maybe(int(rng.integers(1000))) or 0),
@@ -176,6 +206,9 @@ GOOD = '{"id": "a", "audio": "a.wav"}'
         ('{"id": "../../b", "audio": "a.wav"}', "cannot name a file"),
         ('{"id": "/b", "audio": "a.wav"}', "cannot name a file"),
         ('{"id": "b\\u0000", "audio": "a.wav"}', "cannot name a file"),
+        ('{"id": "a\\\\b", "audio": "a.wav"}', "cannot name a file"),
+        (json.dumps({"id": "ŋ" * 124, "audio": "a.wav"}), "has 248 bytes, and may have 246; shorten it"),
+        (json.dumps({"id": "x" * 256 + "/a", "audio": "a.wav"}), "has 256 bytes, and may have 255; shorten it"),
     ],
 )
 def test_faults_name_file_and_line(tmp_path, line, message):
@@ -201,6 +234,8 @@ def test_unreadable_manifests(tmp_path):
     recording = Recording(id="a", path=tmp_path / "a.wav")
     with pytest.raises(InputError, match="two recordings have the id a"):
         manifest.write(path, [recording, recording])
+    with pytest.raises(InputError, match="not written, for id '../a' cannot name a file"):
+        manifest.write(path, [replace(recording, id="../a")])
 
 
 def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path):

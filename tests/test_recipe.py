@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from protophone import audio
 from protophone.bundle import Bundle, write_bundle
 from protophone.errors import InputError
+from protophone.fit import fit_encoder, speakers_of
 from protophone.model import load
-from protophone.recipe import DataConfig, fit_encoder, run_recipe, select, speakers_of
+from protophone.recipe import DataConfig, run_recipe, select
 from protophone.train import TrainConfig, history
 from protophone.types import Recording
 from protophone.vad import Segment
@@ -202,3 +204,15 @@ def test_features_of_a_corpus_have_mean_zero_and_deviation_one(tiny_bundle):
     codes = packed(tiny_bundle.parents[1] / "voice" / "codes")
     assert [len(part) for part in sound] == [640 * len(part) for part in codes]
     assert torch.iinfo(torch.int16).max >= max(np.abs(part).max() for part in sound) > 3000
+
+
+def test_statistics_of_the_corpus_are_in_the_bundle(tmp_path, tiny_corpus):
+    recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus / "manifest.jsonl")
+    settings = replace(recipe.encoder, normalization="corpus")
+    encoder, _ = fit_encoder(select(recipe.data), settings, TrainConfig(steps=1), tmp_path / "run")
+    frames = np.concatenate(packed(tmp_path / "run" / "features")).astype(np.float64)
+    np.testing.assert_allclose(frames.mean(0), 0, atol=2e-3)
+    np.testing.assert_allclose(frames.std(0), 1, atol=5e-3)
+    assert encoder.mean.shape == encoder.deviation.shape == (encoder.features.dim,)
+    assert (encoder.mean < 0).all()
+    assert (encoder.deviation > 0.1).all()

@@ -134,9 +134,7 @@ def is_flat(samples: np.ndarray, sample_rate: int) -> bool:
 
 def check_writable(path: str | Path) -> None:
     """``InputError`` where ``write`` could not write ``path``: to know it before the work whose sound it is."""
-    path = Path(path)
-    if path.suffix.lower() not in _WRITTEN:
-        raise InputError(f"{path}: sound is written as {' or '.join(_WRITTEN)}; choose one of these suffixes")
+    _check_suffix(Path(path))
     refuse_unwritable(path)
 
 
@@ -146,7 +144,7 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
     Returns how many samples lay outside [-1, 1) and were clipped.
     """
     path = Path(path)
-    check_writable(path)
+    _check_suffix(path)
     if samples.ndim != 1:
         raise ValueError(f"samples must be mono [sample], got shape {samples.shape}")
     if not np.isfinite(samples).all():
@@ -159,6 +157,11 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
     with atomic(path) as temporary:
         temporary.write_bytes(made.getbuffer())
     return int(np.count_nonzero(levels != within))
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() not in _WRITTEN:
+        raise InputError(f"{path}: sound is written as {' or '.join(_WRITTEN)}; choose one of these suffixes")
 
 
 @contextmanager
@@ -183,8 +186,8 @@ def _fault(path: Path, error: Exception) -> str:
     """Why a file did not open; libsndfile says little more than that it did not."""
     try:
         size = path.stat().st_size
-    except OSError as missing:
-        return f"not there ({missing.strerror}); check the name, or the audio key of the manifest"
+    except OSError as absent:
+        return f"not there ({absent.strerror}); check the name, or the audio key of the manifest"
     if path.is_dir():
         return "a folder, not a recording; name the recordings in it"
     if not os.access(path, os.R_OK):

@@ -7,8 +7,9 @@ A class becomes a config with ``@config``; a union of configs told apart by thei
 import dataclasses
 import difflib
 import json
+import reprlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
@@ -88,30 +89,44 @@ def _merge(base: dict, over: dict) -> None:
 
 
 def _fault(cls: Any, fault: Any) -> str:
-    """One fault in a sentence; an unknown key gets the list of known ones."""
-    where = [str(part) for part in fault["loc"]]
+    """One fault in a sentence; an unknown key or kind gets the list of known ones."""
+    where, holder = _followed(cls, fault["loc"])
     name = ".".join(where)
-    if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        known = _known_keys(cls, where[:-1])
-        near = difflib.get_close_matches(where[-1], known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        return f"unknown key {name}; {hint}known keys here: {', '.join(known)}"
-    if fault["type"] in {"missing", "missing_keyword_only_argument"}:
-        return f"{name} is missing"
-    return f"{name}: {fault['msg']} (got {fault.get('input')!r})"
+    match fault["type"]:
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            known = sorted({field.name for option in _members(holder) for field in dataclasses.fields(option)})
+            return f"unknown key {name}; {_near(where[-1], known)}known keys here: {', '.join(known)}"
+        case "union_tag_invalid":
+            kinds, kind = _kinds(holder), fault["ctx"]["tag"]
+            key = ".".join([*where, "kind"])
+            return f"{key}: no kind {kind!r}; {_near(kind, kinds)}the kinds are: {', '.join(sorted(kinds))}"
+        case "union_tag_not_found":
+            return f"{'.'.join([*where, 'kind'])} is missing; the kinds are: {', '.join(sorted(_kinds(holder)))}"
+        case "missing" | "missing_keyword_only_argument":
+            return f"{name} is missing"
+    return f"{name}: {fault['msg']} (got {reprlib.repr(fault.get('input'))})"
 
 
-def _known_keys(cls: Any, where: list[str]) -> list[str]:
-    """Field names of the config that ``where`` leads to; a step that names a union's kind picks that member."""
-    for step in where:
-        options = _members(cls)
-        kinds = {_kind(option): option for option in options}
-        if step in kinds:
-            cls = kinds[step]
+def _near(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def _followed(cls: Any, where: Sequence[str | int]) -> tuple[list[str], Any]:
+    """The keys a user writes for a place in a config, and the class, or union, that the last of them lies in.
+
+    Where it passes through a union, pydantic's account of the place also has the kind, which is no key.
+    """
+    keys: list[str] = []
+    inner = cls
+    for step in map(str, where):
+        if inner is not None and step in (kinds := _kinds(inner)):
+            inner = kinds[step]
             continue
-        (holder,) = [option for option in options if step in {f.name for f in dataclasses.fields(option)}][:1]
-        cls = next(field.type for field in dataclasses.fields(holder) if field.name == step)
-    return sorted({field.name for option in _members(cls) for field in dataclasses.fields(option)})
+        keys.append(step)
+        cls = inner
+        inner = _field(cls, step)
+    return keys, cls if inner is None else inner
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -121,9 +136,22 @@ def _members(annotation: Any) -> list[Any]:
     return [member for part in getattr(annotation, "__args__", ()) for member in _members(part)]
 
 
-def _kind(cls: Any) -> str | None:
-    kinds: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(cls)}
-    return kinds.get("kind")
+def _kinds(annotation: Any) -> dict[str, Any]:
+    """The members of a union of configs by their kinds; nothing where it is no such union."""
+    members = _members(annotation)
+    if len(members) < 2:
+        return {}
+    return {
+        str(field.default): member for member in members for field in dataclasses.fields(member) if field.name == "kind"
+    }
+
+
+def _field(annotation: Any, name: str) -> Any:
+    """The type of a field of a config, or of the first member of a union that has it; None where none has."""
+    types = [
+        field.type for member in _members(annotation) for field in dataclasses.fields(member) if field.name == name
+    ]
+    return types[0] if types else None
 
 
 def _table(data: dict, path: tuple[str, ...]) -> list[str]:

@@ -1,15 +1,17 @@
 """Encoding and decoding whole corpora: windows of recordings, read ahead, batched by length, resumed after a kill.
 
 Batches depend on the manifest alone: a window of recordings is read while the one before is encoded, sorted by length
-and cut into batches of bounded size. A run that was killed encodes its unfinished window again as a whole, so that
-the bytes written are those of an unbroken run.
+and cut into batches of bounded size. A run that was killed encodes the batches it had not written as a whole again, so
+that the bytes written are those of an unbroken run.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +19,16 @@ import numpy as np
 
 from protophone import audio
 from protophone.errors import InputError, ProtophoneError
-from protophone.files import inside, read_json, refuse_existing, write_json
+from protophone.files import id_fault, inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
 from protophone.model import Model
 from protophone.store import UnitRecord, UnitsWriter, write_features
-from protophone.types import Recording, UnitBatch
+from protophone.types import Recording
 
 __all__ = ["Done", "Form", "check_failures", "decode_corpus", "encode_corpus"]
 
 Form = Literal["units", "shards", "zerospeech", "npy"]
-_WINDOW = 256  # recordings read and sorted at a time
+_WINDOW = 64  # recordings read and sorted at a time, of a minute each at most: 250 MB
 _BATCH_SECONDS = 120  # of sound in a batch, padding included
 _LONG_SECONDS = 60  # above it a recording is encoded alone, in chunks
 
@@ -40,6 +42,23 @@ class Done:
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Sound:
+    """A recording read: ``samples`` float32 ``[sample]``, None of a long one; ``notes`` go beside its units."""
+
+    recording: Recording
+    samples: np.ndarray | None
+    notes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """A recording that cannot be used, and why."""
+
+    recording: Recording
+    reason: str
+
+
 def encode_corpus(
     model: Model,
     recordings: Sequence[Recording],
@@ -51,7 +70,7 @@ def encode_corpus(
 ) -> Done:
     """Units of every recording into ``folder``: ``units.jsonl``, shards, or the vectors they stand for.
 
-    ``advance(count)`` is told of recordings dealt with. Recordings that cannot be read are left out and listed. Raises
+    ``advance(count)`` is told of recordings dealt with. Recordings that cannot be used are left out and listed. Raises
     ``UnitsError`` when ``folder`` holds other units, ``InputError`` when it holds anything else, unless the units may
     lie ``beside`` that.
     """
@@ -60,29 +79,25 @@ def encode_corpus(
         raise InputError(f"{folder}: nothing to write there, for no recording is left; is the split the right one?")
     if not beside and not (folder / "index.json").is_file():
         refuse_existing(folder)
-    names = [[recording.id, recording.start, recording.num_samples] for recording in recordings]
-    settings = {"bundle": model.encoder.codebook.hash, "recordings": _digest(json.dumps(part) for part in names)}
-    done = Done()
+    settings = {"bundle": model.encoder.codebook.hash, "recordings": len(recordings), "files": _identity(recordings)}
     if form in {"zerospeech", "npy"}:
         settings["form"] = form
-    writer = UnitsWriter(folder, settings=settings, shard=form == "shards")
-    with writer:
-        for window, sounds in _windows(model, recordings, writer.done):
-            rows = dict(_encoded(model, window, sounds))
-            for index, recording in enumerate(window):
-                sound = sounds[index]
-                if isinstance(sound, ProtophoneError):
-                    writer.fail(recording.id, str(sound))
-                    done.failures.append((recording.id, str(sound)))
+    done = Done()
+    with UnitsWriter(folder, settings=settings, shard=form == "shards") as writer:
+        windows = [recordings[at : at + _WINDOW] for at in range(0, len(recordings), _WINDOW)]
+        waiting = [window for window in windows if any(recording.id not in writer.done for recording in window)]
+        advance(len(recordings) - sum(map(len, waiting)))
+        for window in _read_ahead(waiting, partial(_read, folder=folder, sample_rate=model.sample_rate)):
+            for made in _encoded(model, window, writer.done):
+                if isinstance(made, _Fault):
+                    writer.fail(made.recording.id, made.reason)
+                    done.failures.append((made.recording.id, made.reason))
                     continue
-                if recording.id in writer.done:
-                    continue
-                units, length = rows[index]
                 if form in {"zerospeech", "npy"}:
-                    _write_vectors(model, units, folder, recording.id, form)
-                writer.append(_record(units, recording, length))
+                    _write_vectors(model, made, folder, form)
+                writer.append(made)
                 done.recordings += 1
-                done.seconds += length / model.sample_rate
+                done.seconds += made.num_samples / made.sample_rate
             advance(len(window))
     return done
 
@@ -128,13 +143,12 @@ def decode_corpus(
     return done
 
 
-def check_failures(done: Done, total: int, max_bad: float) -> None:
+def check_failures(failures: Sequence[tuple[str, str]], total: int, max_bad: float) -> None:
     """``InputError`` when more than ``max_bad`` (a share) of ``total`` recordings failed."""
-    if len(done.failures) > max_bad * total:
-        first = done.failures[0]
+    if len(failures) > max_bad * total:
         raise InputError(
-            f"{len(done.failures)} of {total} recordings could not be used, more than --max-bad {max_bad:g} allows; "
-            f"the first: {first[1]}"
+            f"{len(failures)} of {total} recordings could not be used, more than --max-bad {max_bad:g} allows; "
+            f"the first: {failures[0][1]}"
         )
 
 
@@ -146,84 +160,107 @@ def _digest(lines: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _windows(
-    model: Model, recordings: Sequence[Recording], done: Iterable[str]
-) -> Iterator[tuple[Sequence[Recording], list[np.ndarray | Recording | ProtophoneError]]]:
-    """Windows that are not finished yet with their sounds; long recordings and faults stand in for themselves."""
-    finished = set(done)
-    windows = [recordings[at : at + _WINDOW] for at in range(0, len(recordings), _WINDOW)]
-    waiting = [window for window in windows if any(recording.id not in finished for recording in window)]
-
-    def fetch(recording: Recording) -> np.ndarray | Recording | ProtophoneError:
-        try:
-            if _seconds(recording) > _LONG_SECONDS:
-                return recording
-            samples = audio.read(recording, model.sample_rate)
-            audio.check_speech(samples, str(recording.path), model.sample_rate)
-        except ProtophoneError as error:
-            return error
-        return samples
-
-    with ThreadPoolExecutor(2) as pool:
-        ahead: list[list[Future]] = [[pool.submit(fetch, recording) for recording in part] for part in waiting[:1]]
-        for number, window in enumerate(waiting):
-            if number + 1 < len(waiting):
-                ahead.append([pool.submit(fetch, recording) for recording in waiting[number + 1]])
-            yield window, [future.result() for future in ahead.pop(0)]
+def _identity(recordings: Sequence[Recording]) -> str:
+    """Tells recordings apart by ids, parts, and the names and sizes of their files, which are not read for it."""
+    sizes: dict[Path, int | None] = {}
+    lines = []
+    for each in recordings:
+        if each.path not in sizes:
+            sizes[each.path] = each.path.stat().st_size if each.path.is_file() else None
+        lines.append(json.dumps([each.id, each.start, each.num_samples, each.path.name, sizes[each.path]]))
+    return _digest(lines)
 
 
-def _seconds(recording: Recording) -> float:
-    """Length of a recording, from the manifest where it says so, else from the file's header."""
-    if recording.num_samples is not None and recording.sample_rate:
-        return recording.num_samples / recording.sample_rate
-    info = audio.probe(recording.path)
-    return (recording.num_samples or info.num_samples) / info.sample_rate
+def _read_ahead(
+    windows: Iterable[Sequence[Recording]], read: Callable[[Recording], _Sound | _Fault]
+) -> Iterator[list[_Sound | _Fault]]:
+    """The recordings of each window, read while the window before is worked on."""
+    pool = ThreadPoolExecutor(2)
+    ahead: Iterable[_Sound | _Fault] | None = None
+    try:
+        for window in windows:
+            begun = pool.map(read, window)
+            if ahead is not None:
+                yield list(ahead)
+            ahead = begun
+        if ahead is not None:
+            yield list(ahead)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _encoded(
-    model: Model, window: Sequence[Recording], sounds: list[np.ndarray | Recording | ProtophoneError]
-) -> Iterator[tuple[int, tuple[UnitBatch, int]]]:
-    """Units of each readable recording of a window, batched by length; faults of long ones are put into ``sounds``."""
-    for index, sound in enumerate(sounds):
-        if isinstance(sound, Recording):
-            try:
-                utterance = model.encode(window[index])
-            except ProtophoneError as error:
-                sounds[index] = error
-                continue
-            yield index, (utterance.content, utterance.num_samples)
-    short = {index: sound for index, sound in enumerate(sounds) if isinstance(sound, np.ndarray)}
-    for batch in _batches({index: len(sound) for index, sound in short.items()}, _BATCH_SECONDS * model.sample_rate):
-        units = model.encode_batch([short[index] for index in batch])
-        for row, index in enumerate(batch):
-            part = UnitBatch.from_arrays([units[row]], units.sizes, units.grid, units.codebook)
-            yield index, (part, len(short[index]))
+def _read(recording: Recording, *, folder: Path, sample_rate: int) -> _Sound | _Fault:
+    """A recording whose units will lie in ``folder``: its sound, unless it is long, or why it cannot be used."""
+    notes: dict[str, Any] = {} if recording.speaker is None else {"speaker": recording.speaker}
+    samples = None
+    try:
+        if fault := id_fault(recording.id):
+            raise InputError(f"{recording.path}: id {recording.id!r} {fault}")
+        info = audio.probe(recording.path)
+        start, count = audio.extent(recording, info)
+        if count < info.num_samples:
+            notes["source"] = _path_from(folder, recording.path)
+            notes["start"] = round(start * sample_rate / info.sample_rate)
+        if count <= _LONG_SECONDS * info.sample_rate:
+            samples = audio.read(recording, sample_rate)
+            audio.check_speech(samples, str(recording.path), sample_rate)
+    except ProtophoneError as error:
+        return _Fault(recording, str(error))
+    return _Sound(recording, samples, notes)
 
 
-def _batches(lengths: Mapping[int, int], most: int) -> list[list[int]]:
+def _path_from(folder: Path, path: Path) -> str:
+    """The path of a file as seen from ``folder``; a whole path where no other leads there, to another drive."""
+    there, here = path.parent.resolve() / path.name, folder.resolve()
+    return (Path(os.path.relpath(there, here)) if there.drive == here.drive else there).as_posix()
+
+
+def _encoded(model: Model, window: Sequence[_Sound | _Fault], done: KeysView[str]) -> list[UnitRecord | _Fault]:
+    """What became of the recordings of a window, in its order; those ``done`` only fill the batches up."""
+    made: dict[str, UnitRecord | _Fault] = {}
+    short: dict[str, np.ndarray] = {}
+    for each in window:
+        name = each.recording.id
+        if isinstance(each, _Fault):
+            made[name] = each
+        elif each.samples is not None:
+            short[name] = each.samples
+        elif name not in done:
+            made[name] = _encoded_alone(model, each)
+    notes = {each.recording.id: each.notes for each in window if isinstance(each, _Sound)}
+    lengths = {name: len(samples) for name, samples in short.items()}
+    for batch in _batches(lengths, _BATCH_SECONDS * model.sample_rate):
+        if done >= set(batch):
+            continue
+        units = model.encode_batch([short[name] for name in batch])
+        for row, name in enumerate(batch):
+            made[name] = UnitRecord.from_batch(units, name, lengths[name], index=row, extra=notes[name])
+    return [made[each.recording.id] for each in window if each.recording.id not in done]
+
+
+def _encoded_alone(model: Model, sound: _Sound) -> UnitRecord | _Fault:
+    """Units of a long recording, whose faults show only when it is read."""
+    try:
+        utterance = model.encode(sound.recording)
+    except ProtophoneError as error:
+        return _Fault(sound.recording, str(error))
+    return UnitRecord.from_batch(utterance.content, sound.recording.id, utterance.num_samples, extra=sound.notes)
+
+
+def _batches(lengths: Mapping[str, int], most: int) -> list[list[str]]:
     """Keys in order of their lengths, in batches that padded hold at most ``most`` samples."""
-    batches: list[list[int]] = []
-    for index in sorted(lengths, key=lambda index: (lengths[index], index)):
-        if not batches or (len(batches[-1]) + 1) * lengths[index] > most:
+    batches: list[list[str]] = []
+    for key in sorted(lengths, key=lambda key: lengths[key]):
+        if not batches or (len(batches[-1]) + 1) * lengths[key] > most:
             batches.append([])
-        batches[-1].append(index)
+        batches[-1].append(key)
     return batches
 
 
-def _record(units: UnitBatch, recording: Recording, length: int) -> UnitRecord:
-    extra: dict[str, Any] = {}
-    if recording.speaker is not None:
-        extra["speaker"] = recording.speaker
-    if recording.start:
-        extra["source"] = str(recording.path.name)
-        extra["start"] = recording.start
-    return UnitRecord.from_batch(units, recording.id, length, extra=extra)
-
-
-def _write_vectors(model: Model, units: UnitBatch, folder: Path, name: str, form: Form) -> None:
+def _write_vectors(model: Model, record: UnitRecord, folder: Path, form: Form) -> None:
     """What ABX scores of a recording, as text or as an array."""
-    vectors = model.encoder.vectors(units)
+    vectors = model.encoder.vectors(record.to_batch())
     if form == "npy":
-        write_features(folder, name, vectors[0], vectors.grid)
+        write_features(folder, record.id, vectors[0], vectors.grid)
     else:
-        write_zerospeech(inside(folder, name, ".txt"), vectors[0])
+        write_zerospeech(inside(folder, record.id, ".txt"), vectors[0])

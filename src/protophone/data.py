@@ -19,6 +19,7 @@ import torch
 
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import explained, read_json, write_json
+from protophone.progress import Stage, silent
 from protophone.types import Crops, Recording
 from protophone.vad import Segment
 
@@ -58,7 +59,7 @@ class Pack:
         *,
         dtype: str,
         settings: Mapping[str, Any],
-        progress: Callable[[Iterable[Recording]], Iterable[Recording]] = iter,
+        stage: Stage = silent,
         failures: list[tuple[str, str]] | None = None,
     ) -> "Pack":
         """Packs what ``compute(recording)`` yields, parts ``[step, dim]``, for every recording.
@@ -70,14 +71,15 @@ class Pack:
         writer = _Writer.open(Path(folder), recordings, dtype, settings)
         left = recordings[len(writer.rows) + len(writer.failures) :]
         if not writer.content:
-            with writer.appending() as append:
-                for recording in progress(left):
+            with writer.appending() as append, stage("reading", len(left)) as advance:
+                for recording in left:
                     try:
                         append(recording, compute(recording))
                     except ProtophoneError as error:
                         if failures is None:
                             raise
                         writer.failures.append((recording.id, str(error)))
+                    advance(1)
             if not writer.rows:
                 why = f"; the first: {writer.failures[0][1]}" if writer.failures else "; name some"
                 raise InputError(f"none of {len(recordings)} recordings could be read{why}")
@@ -100,6 +102,14 @@ class Pack:
                 end = min(-(-segment.end // hop), row.length // scale)
                 if end > first:
                     rows.append(Packed(row.id, row.speaker, row.start + first * scale, (end - first) * scale))
+        return Pack(self.array, rows, self.content)
+
+    def trimmed(self, steps: int) -> "Pack":
+        """The same array without the first and last ``steps`` of each recording; short ones keep their middle step."""
+        rows = []
+        for row in self.rows:
+            cut = min(steps, (row.length - 1) // 2)
+            rows.append(Packed(row.id, row.speaker, row.start + cut, row.length - 2 * cut))
         return Pack(self.array, rows, self.content)
 
     @property

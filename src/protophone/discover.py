@@ -3,56 +3,54 @@
 Every stage leaves its result in the output folder and is skipped when that is there, so an interrupted run goes on.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 from protophone import audio
 from protophone.bundle import add_voice
 from protophone.config import Count, Positive, Share, config
-from protophone.corpus import Done, check_failures, encode_corpus
+from protophone.corpus import check_failures, encode_corpus
 from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.vqvae import VQVAEConfig
-from protophone.errors import InputError, ProtophoneError
+from protophone.errors import InputError
+from protophone.figures import check_references, figures
 from protophone.files import inside, read_json, refuse_existing, write_json
-from protophone.findings import annotate, check_references, figures, page
+from protophone.findings import annotate, page
+from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.manifest import SpeakerFrom, build, write
-from protophone.model import load, voice_part
+from protophone.model import Model, load, voice_part
+from protophone.progress import Advance
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
-from protophone.recipe import fit_encoder, fit_voice, speakers_of, write_encoder
+from protophone.recipe import write_encoder
 from protophone.report import write_report
-from protophone.store import read_units
-from protophone.train import Progress, TrainConfig
+from protophone.store import UnitRecord, read_units
+from protophone.survey import RATE, HeldOut, Survey, listen
+from protophone.train import TrainConfig
 from protophone.types import Recording
-from protophone.vad import Segment, VadConfig, speech_segments
 from protophone.vocoders.code2spec import Code2SpecConfig
 
 __all__ = ["LEAST_MINUTES", "DiscoverConfig", "Watcher", "discover"]
 
 LEAST_MINUTES = 10.0  # of speech; below it units are learned, but they are few people's sounds and little of them
-_RATE = 16000
-_LONGEST_MINUTES = 90.0  # of training unless asked for more
-_HELD_OUT = 8  # recordings at most that are kept from training, to be listened to
+_LONGEST_MINUTES = 90.0  # for all the work unless more is asked for
 
 
 @config
 class DiscoverConfig:
     """Options of ``discover``.
 
-    ``minutes`` is the budget for training in all; without it, as long as the recordings last, 90 at most. Half of
-    it goes to the units' training, the rest to the voice's.
+    ``minutes`` is the budget for everything; without it, as long as the recordings last, 90 at most. What reading,
+    encoding and the report need is taken from it first, then the voice gets 40 % of the rest, the units 60 %.
     """
 
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
     speaker_from: SpeakerFrom = "none"
     minutes: Positive | None = None
     units: Count = 256
-    time_reduction: Literal[1, 2, 4] = 4
+    time_reduction: Literal[1, 2, 4, 8] = 4
     max_bad: Share = 0.05
     seed: int = 0
     device: str = "cpu"
@@ -64,19 +62,17 @@ class Watcher(Protocol):
     def say(self, text: str) -> None:
         """A line of text."""
 
-    def stage(self, title: str, total: int) -> AbstractContextManager[Callable[..., None]]:
-        """A bar of ``total`` steps, moved by calling what it yields with a count (``note=``, ``total=``)."""
+    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """A stage of ``total`` steps."""
 
 
 @dataclass(frozen=True)
-class _Survey:
-    """What is there to learn from."""
+class _Plan:
+    """Minutes of training for the units and for the voice, and of everything."""
 
-    recordings: list[Recording]
-    segments: dict[str, list[Segment]]
-    failures: list[tuple[str, str]]
-    minutes: float
-    speech_minutes: float
+    units: float
+    voice: float
+    whole: float
 
 
 def discover(
@@ -93,76 +89,33 @@ def discover(
     ``items`` is a ZeroSpeech item file to score ABX on, ``alignment`` a CTM file to hold units against phones. Raises
     ``InputError`` where ``out`` holds something else, or too many recordings cannot be used.
     """
-    out = Path(out)
-    begun = _begin(out, Path(source), options)
-    check_references(items=items, alignment=alignment)
-    survey = _survey(Path(source), out, options, begun, watcher)
-    minutes = options.minutes or min(_LONGEST_MINUTES, survey.minutes)
-    warnings = _warnings(survey, options)
+    source, out = Path(source), Path(out)
+    begun = _begin(out, source, options)
+    found, _ = build(source, options.speaker_from)
+    check_references([recording.id for recording in found], items=items, alignment=alignment)
+    begin = lambda: write_json(out / "discover.json", begun)  # noqa: E731
+    survey = listen(source, found, out / "work" / "survey.json", begin, watcher.stage)
+    write(out / "manifest.jsonl", survey.recordings)
+    plan, warnings = _plan(survey, options), _warnings(survey, len(found), options)
     watcher.say(
         f"{len(survey.recordings)} recordings, {survey.minutes:.1f} minutes, {survey.speech_minutes:.1f} of speech, "
-        f"{len(speakers_of(survey.recordings))} speakers; this will take about {minutes * 1.15 + 0.5:.0f} minutes"
+        f"{len(speakers_of(survey.recordings))} speakers; this will take about {plan.whole:.0f} minutes"
     )
     for warning in warnings:
         watcher.say(f"warning: {warning}")
-    held_out = _held_out(survey.recordings)
-    learned = [recording for recording in survey.recordings if recording.id not in held_out]
-    work = out / "work"
-    bundle = out / "bundle"
-    if not (bundle / "bundle.json").exists():
-        training = TrainConfig(
-            minutes=minutes * 0.55, batch=32, crop=160, seed=options.seed, device=options.device, save_every=200
-        )
-        with _training(watcher, "learning units") as (report, progress):
-            encoder, _ = fit_encoder(
-                learned,
-                _system(options),
-                training,
-                work / "encoder",
-                segments=survey.segments,
-                report=report,
-                progress=progress,
-                failures=[],
-            )
-        write_encoder(bundle, encoder, learned, training)
-    model = load(bundle, device=options.device)
+    if not (out / "bundle" / "bundle.json").exists():
+        _learn_units(survey, plan, options, out, watcher)
+    model = load(out / "bundle", device=options.device)
     with watcher.stage("encoding", len(survey.recordings)) as advance:
         done = encode_corpus(model, survey.recordings, out, beside=True, advance=advance)
-    failures = [*survey.failures, *done.failures]
     if not model.voices:
-        training = TrainConfig(
-            minutes=minutes * 0.4,
-            batch=16,
-            crop=160,
-            seed=options.seed,
-            device=options.device,
-            save_every=200,
-            learning_rate=5e-4,
-        )
-        with _training(watcher, "learning to speak") as (report, progress):
-            vocoder, _ = fit_voice(
-                learned,
-                model.encoder,
-                Code2SpecConfig(),
-                training,
-                work / "voice",
-                segments=survey.segments,
-                report=report,
-                progress=progress,
-                failures=[],
-            )
-        add_voice(bundle, "code2spec", voice_part(vocoder))
-        model = load(bundle, device=options.device)
+        _learn_voice(model, survey, plan, options, out, watcher)
+        model = load(out / "bundle", device=options.device)
     records = list(read_units(out))
     by_id = {recording.id: recording for recording in survey.recordings}
     annotate(records, by_id, survey.segments, out)
-    for record in (record for record in records if record.id in held_out):
-        path = inside(out / "sounds", record.id, ".wav")
-        if not path.exists():
-            own = record.extra.get("speaker")
-            sound = model.decode(record.to_utterance(), own if own in model.voices else None)
-            audio.write(path, sound[0], sound.sample_rate)
-    measured = figures(records, model, items=items, alignment=alignment)
+    spoken = [_speak(model, held, records, out) for held in survey.held_out]
+    failures = [*survey.failures, *done.failures]
     document = {
         "options": asdict(options),
         "corpus": {
@@ -173,14 +126,14 @@ def discover(
         },
         "warnings": warnings,
         "failures": [{"file": name, "reason": reason} for name, reason in failures],
-        "held_out": sorted(held_out),
-        **measured,
+        "held_out": [recording.id for recording, _ in spoken],
+        **figures(records, model, items=items, alignment=alignment),
     }
     write_json(out / "report.json", document)
-    write_report(out / "report.html", page(document, records, by_id, model, out, survey.segments))
+    write_report(out / "report.html", page(document, records, by_id, survey.segments, spoken, model, out))
     for _, reason in failures:
         watcher.say(f"left out: {reason}")
-    check_failures(Done(failures=failures), len(survey.recordings) + len(survey.failures), options.max_bad)
+    check_failures(failures, len(found), options.max_bad)
     return out / "report.html"
 
 
@@ -198,61 +151,13 @@ def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
     return wanted
 
 
-def _survey(source: Path, out: Path, options: DiscoverConfig, begun: Mapping[str, Any], watcher: Watcher) -> _Survey:
-    """Finds the recordings, listens through each once for speech, and writes what it found."""
-    path = out / "work" / "survey.json"
-    found, _ = build(source, options.speaker_from)
-    if not path.exists():
-        document: dict[str, Any] = {"segments": {}, "failures": [], "samples": {}}
-        with watcher.stage("listening", len(found)) as advance:
-            for recording in found:
-                try:
-                    segments, samples = _listen(recording)
-                    document["segments"][recording.id] = [[segment.start, segment.end] for segment in segments]
-                    document["samples"][recording.id] = samples
-                except ProtophoneError as error:
-                    document["failures"].append([recording.id, str(error)])
-                advance(1)
-        if any(document["segments"].values()):  # else nothing is begun
-            write_json(out / "discover.json", begun)
-            write_json(path, document)
-    else:
-        document = read_json(path)
-    heard = {*document["segments"], *(name for name, _ in document["failures"])}
-    if heard != {recording.id for recording in found}:
-        raise InputError(f"{source}: its recordings are not those {out} was begun with; name another output")
-    kept = [recording for recording in found if document["segments"].get(recording.id)]
-    silent = [name for name, segments in document["segments"].items() if not segments]
-    failures = [(name, reason) for name, reason in document["failures"]]
-    failures += [(name, f"{name}: no speech found in it; is it the right file?") for name in silent]
-    if not kept:
-        raise InputError(f"{source}: no recording with speech in it; the first: {failures[0][1]}")
-    speech_in = {name: [Segment(*pair) for pair in document["segments"][name]] for name in (r.id for r in kept)}
-    speech = sum(segment.end - segment.start for parts in speech_in.values() for segment in parts)
-    samples = sum(document["samples"][recording.id] for recording in kept)
-    write(out / "manifest.jsonl", kept)
-    return _Survey(kept, speech_in, failures, samples / _RATE / 60, speech / _RATE / 60)
+def _plan(survey: Survey, options: DiscoverConfig) -> _Plan:
+    whole = options.minutes or min(_LONGEST_MINUTES, survey.minutes)
+    training = max(whole * 0.5, whole - 0.3 - survey.minutes / 40)
+    return _Plan(units=0.6 * training, voice=0.4 * training, whole=whole)
 
 
-def _listen(recording: Recording) -> tuple[list[Segment], int]:
-    """Speech segments of a recording, in samples at 16 kHz, and its length."""
-    count = 0
-    loud = False
-
-    def blocks() -> Iterator[np.ndarray]:
-        nonlocal count, loud
-        for block in audio.stream(recording, _RATE, 10 * _RATE):
-            count += len(block)
-            loud = loud or bool(np.ptp(block) > 0)
-            yield block
-
-    segments = speech_segments(blocks(), _RATE, VadConfig())
-    if not loud or count < _RATE // 40:
-        audio.check_speech(np.zeros(count, np.float32), str(recording.path), _RATE)
-    return segments, count
-
-
-def _warnings(survey: _Survey, options: DiscoverConfig) -> list[str]:
+def _warnings(survey: Survey, found: int, options: DiscoverConfig) -> list[str]:
     warnings = []
     if survey.speech_minutes < LEAST_MINUTES:
         warnings.append(
@@ -261,14 +166,12 @@ def _warnings(survey: _Survey, options: DiscoverConfig) -> list[str]:
         )
     if options.speaker_from == "none":
         warnings.append("everything counts as one speaker; with several, say where they are named: --speaker-from")
+    if len(survey.failures) > options.max_bad * found:
+        warnings.append(
+            f"{len(survey.failures)} of {found} recordings cannot be used, more than --max-bad {options.max_bad:g} "
+            f"allows, so the command will end with an error; the first: {survey.failures[0][1]}"
+        )
     return warnings
-
-
-def _held_out(recordings: Sequence[Recording]) -> set[str]:
-    """A twentieth of the recordings, eight at most, chosen by their names; none where there is but one."""
-    ranked = sorted(recordings, key=lambda recording: hashlib.sha256(recording.id.encode()).hexdigest())
-    count = min(_HELD_OUT, max(1, len(ranked) // 20)) if len(ranked) > 1 else 0
-    return {recording.id for recording in ranked[:count]}
 
 
 def _system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
@@ -281,24 +184,61 @@ def _system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
     return PipelineConfig(quantizer=kind(num_units=options.units), time_reduction=options.time_reduction)
 
 
-@contextmanager
-def _training(watcher: Watcher, title: str) -> Iterator[tuple[Callable[[Progress], None], Callable]]:
-    """A report for the training loop and a wrapper for reading, both shown on one bar each."""
+def _training(options: DiscoverConfig, minutes: float, batch: int, rate: float) -> TrainConfig:
+    return TrainConfig(minutes=minutes, batch=batch, learning_rate=rate, seed=options.seed, device=options.device)
 
-    def progress(recordings: Iterable[Recording]) -> Iterator[Recording]:
-        recordings = list(recordings)
-        with watcher.stage("reading", len(recordings)) as advance:
-            for recording in recordings:
-                yield recording
-                advance(1)
 
-    with watcher.stage(title, 1) as advance:
-        seen = 0
+def _learn_units(survey: Survey, plan: _Plan, options: DiscoverConfig, out: Path, watcher: Watcher) -> None:
+    """The encoder, into a new bundle."""
+    recordings, segments = survey.learned
+    training = _training(options, plan.units, 32, 1e-3)
+    encoder, _ = fit_encoder(
+        recordings,
+        _system(options),
+        training,
+        out / "work" / "encoder",
+        segments=segments,
+        stage=watcher.stage,
+        failures=[],
+    )
+    write_encoder(out / "bundle", encoder, recordings, training)
 
-        def report(state: Progress) -> None:
-            nonlocal seen
-            note = " ".join(f"{name} {value:.3f}" for name, value in state.figures.items())
-            advance(state.step - seen, note=note, total=state.steps)
-            seen = state.step
 
-        yield report, progress
+def _learn_voice(
+    model: Model, survey: Survey, plan: _Plan, options: DiscoverConfig, out: Path, watcher: Watcher
+) -> None:
+    """The voices, into the bundle."""
+    recordings, segments = survey.learned
+    vocoder, _ = fit_voice(
+        recordings,
+        model.encoder,
+        Code2SpecConfig(),
+        _training(options, plan.voice, 16, 5e-4),
+        out / "work" / "voice",
+        segments=segments,
+        stage=watcher.stage,
+        failures=[],
+    )
+    add_voice(out / "bundle", "code2spec", voice_part(vocoder))
+
+
+def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path) -> tuple[Recording, UnitRecord]:
+    """A part that was held out, and its units, spoken into ``sounds/`` by its own speaker where that is a voice."""
+    record = next(record for record in records if record.id == held.recording.id)
+    first, end = held.segment.start // record.hop, -(-held.segment.end // record.hop)
+    start = first * record.hop
+    units = replace(record, id=held.id, codes=record.codes[:, first:end], num_samples=held.segment.end - start)
+    rate = audio.probe(held.recording.path).sample_rate
+    part = replace(
+        held.recording,
+        id=held.id,
+        start=held.recording.start + start * rate // RATE,
+        num_samples=(held.segment.end - start) * rate // RATE,
+        sample_rate=rate,
+    )
+    path = inside(out / "sounds", held.id, ".wav")
+    if not path.exists():
+        own = held.recording.speaker
+        sound = model.decode(units.to_utterance(), own if own in model.voices else None)
+        audio.write(path, sound[0], sound.sample_rate)
+    return part, units

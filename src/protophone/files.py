@@ -1,10 +1,11 @@
-"""Files written whole or not at all, and disks that are full or read-only said in one line."""
+"""Files written whole or not at all, what may name them, and disks that are full or read-only said in one line."""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,20 +17,27 @@ __all__ = [
     "atomic",
     "atomic_folder",
     "explained",
+    "id_fault",
     "inside",
     "read_json",
     "refuse_existing",
+    "refuse_unwritable",
     "restore_folder",
     "write_json",
     "write_text",
 ]
 
+_LONGEST = 255  # bytes of a name, on nearly every file system
+_DEEPEST = 2000  # bytes of an id; paths end at 4096, and the output's folder takes its part
+_SUFFIX = len(".TextGrid")  # the longest that an id gets in an output
 _CURES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
     errno.EROFS: "the disk is read-only; choose another place to write to",
     errno.EACCES: "no permission to write here; choose another place to write to",
     errno.EPERM: "no permission to write here; choose another place to write to",
+    errno.EISDIR: "it is a folder; name a file in it",
+    errno.ENAMETOOLONG: "its name is too long; shorten it",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place to write to",
 }
 
@@ -94,15 +102,32 @@ def restore_folder(path: str | Path) -> None:
             old.replace(path)
 
 
-def inside(folder: str | Path, name: str, suffix: str) -> Path:
-    """The file for the recording ``name`` (its id, where a "/" makes a subfolder) in ``folder``.
+def id_fault(name: str) -> str | None:
+    """Why ``name`` cannot be a recording's id, with the cure; None where it can.
 
-    ``InputError`` for an id that would lead out of it.
+    Ids name files in every output, and each "/" in one makes a folder. They must not lead out of the output, and be no
+    longer than file systems allow.
     """
     parts = name.split("/")
     if any(part in {"", ".", ".."} for part in parts) or "\\" in name or "\0" in name:
-        raise InputError(f"id {name!r} makes no file name; name recordings without .., \\ or empty parts")
-    return Path(folder, *parts[:-1], parts[-1] + suffix)
+        return 'cannot name a file; use names without "..", "\\" or NUL, parted by single "/"'
+    rooms = [_LONGEST] * (len(parts) - 1) + [_LONGEST - _SUFFIX]
+    for part, room in zip(parts, rooms, strict=True):
+        if (size := _size(part)) > room:
+            return f"is too long for outputs: {part[:20]}... has {size} bytes, and may have {room}; shorten it"
+    if (size := _size(name)) > _DEEPEST:
+        return f"is too long for outputs: it has {size} bytes, and may have {_DEEPEST}; shorten it"
+    return None
+
+
+def inside(folder: str | Path, name: str, suffix: str) -> Path:
+    """The file for the recording ``name`` (its id, where a "/" makes a subfolder) in ``folder``.
+
+    ``InputError`` for what cannot be an id (``id_fault``).
+    """
+    if fault := id_fault(name):
+        raise InputError(f"id {name!r} {fault}")
+    return Path(folder, name + suffix)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -132,6 +157,25 @@ def refuse_existing(path: str | Path) -> None:
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(not part.name.startswith(".writing-") for part in path.iterdir())):
         raise InputError(f"{path}: exists already and is not empty; name another output or move this one away")
+
+
+def refuse_unwritable(path: str | Path) -> None:
+    """``InputError`` where the file ``path`` could not be written: a folder, a name or a disk forbids it."""
+    path = Path(path)
+    with explained(path):
+        if any(_size(part) > _LONGEST for part in path.parts):  # of folders yet to be made, too
+            raise OSError(errno.ENAMETOOLONG, "")
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "")
+        place = path.absolute().parent
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+
+
+def _size(name: str) -> int:
+    return len(name.encode("utf-8", "surrogatepass"))
 
 
 def _beside(path: Path, why: str, suffix: str = "") -> Path:

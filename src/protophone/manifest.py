@@ -4,14 +4,14 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from protophone import audio
 from protophone.errors import AudioError, InputError
-from protophone.files import write_text
+from protophone.files import id_fault, write_text
 from protophone.types import Recording
 
 __all__ = ["SpeakerFrom", "build", "read", "scan", "write"]
@@ -45,7 +45,8 @@ def build(
     elif not source.exists():
         raise InputError(f"{source}: not there; name a folder of recordings, a manifest, or a recording")
     elif source.suffix.lower() in audio.EXTENSIONS:
-        recordings = [Recording(id=_name(Path(source.name)), path=source, speaker=_speaker(source, speaker_from))]
+        name = _plain(_identifier(Path(source.name)), ())
+        recordings = [_found(name[: -len(source.suffix)], source, speaker_from)]
     else:
         raise InputError(f"{source}: not a folder, a manifest (.jsonl) or a recording ({_SOUNDS}); name one of these")
     return _probed(recordings) if probe else (recordings, [])
@@ -54,9 +55,9 @@ def build(
 def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> list[Recording]:
     """Every recording in ``folder`` and the folders in it, in the order of their names; hidden ones are skipped.
 
-    The id is the path from ``folder`` without the suffix; files that differ in nothing else keep theirs. The speaker
-    is the name of the folder a file lies in (``parent``) or what its name has before the first ``_`` or ``-``
-    (``prefix``).
+    The id is the path from ``folder`` without the suffix, with "_" for a backslash; files that differ in nothing else
+    keep theirs. The speaker is the name of the folder a file lies in (``parent``) or what its name has before the first
+    ``_`` or ``-`` (``prefix``).
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -68,12 +69,12 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> list[Recordi
             raise InputError(f"{path}: its name differs from another's only in how accents are coded; rename one")
     if not paths:
         raise InputError(f"{folder}: no recordings in it; sound files end in {_SOUNDS}")
+    for full in [full for full in sorted(paths) if "\\" in full]:
+        paths[_plain(full, paths)] = paths.pop(full)
     ids = {full: full[: -len(path.suffix)] for full, path in paths.items()}
     while repeated := {id_ for id_, count in Counter(ids.values()).items() if count > 1}:
         ids = {full: full if id_ in repeated else id_ for full, id_ in ids.items()}
-    return [
-        Recording(id=ids[full], path=paths[full], speaker=_speaker(paths[full], speaker_from)) for full in sorted(paths)
-    ]
+    return [_found(ids[full], paths[full], speaker_from) for full in sorted(paths)]
 
 
 def read(path: str | Path) -> list[Recording]:
@@ -107,6 +108,9 @@ def write(path: str | Path, recordings: Sequence[Recording]) -> None:
     repeated = [id_ for id_, count in Counter(recording.id for recording in recordings).items() if count > 1]
     if repeated:
         raise InputError(f"{path}: not written, for two recordings have the id {repeated[0]}; make ids unique")
+    for recording in recordings:
+        if fault := id_fault(recording.id):
+            raise InputError(f"{path}: not written, for id {recording.id!r} {fault}")
     folder = path.parent.resolve()
     lines = []
     for recording in recordings:
@@ -135,9 +139,8 @@ def _recording(line: str, folder: Path, where: str) -> Recording:
             raise InputError(f'{where}: the key "{key}" is missing; every line needs "id" and "audio"')
         if not isinstance(row[key], str) or not row[key]:
             raise InputError(f"{where}: {key} is {row[key]!r}; write a text that is not empty")
-    # ids become names of files: they must not lead out of the folder these are written to
-    if any(part in {"", ".", ".."} for part in row["id"].split("/")) or "\0" in row["id"]:
-        raise InputError(f'{where}: id {row["id"]!r} cannot name a file; use names without "..", parted by single "/"')
+    if fault := id_fault(row["id"]):
+        raise InputError(f"{where}: id {row['id']!r} {fault}")
     known: dict[str, Any] = {}
     for key in _TEXT_KEYS:
         known[key] = value = row.get(key)
@@ -205,8 +208,19 @@ def _identifier(path: Path) -> str:
     return unicodedata.normalize("NFC", _utf8(path.as_posix()))
 
 
-def _name(path: Path) -> str:
-    return _identifier(path)[: -len(path.suffix)]
+def _plain(full: str, taken: Container[str]) -> str:
+    """A file's identifier with "_" for a backslash, which some systems part folders by, unlike those ``taken``."""
+    stem, dot, suffix = full.replace("\\", "_").rpartition(".")
+    while stem + dot + suffix in taken:
+        stem += "_"
+    return stem + dot + suffix
+
+
+def _found(id_: str, path: Path, speaker_from: SpeakerFrom) -> Recording:
+    """The recording in a file; ``InputError`` where its name can be no id."""
+    if fault := id_fault(id_):
+        raise InputError(f"{path}: its name {fault}")
+    return Recording(id=id_, path=path, speaker=_speaker(path, speaker_from))
 
 
 def _utf8(name: str) -> str:

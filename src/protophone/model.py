@@ -91,12 +91,7 @@ class Model:
 
     def decode(self, units: Utterance, voice: str | None = None) -> AudioBatch:
         """Sound of ``units`` in ``voice`` (without one: the utterance's own, or the first), ``num_samples`` long."""
-        wanted = voice or (units.voice if isinstance(units.voice, str) else None)
-        if not self._voices:
-            raise InputError(f"{self.bundle.folder}: this bundle has no voice; train one with protophone train")
-        name = wanted if wanted is not None else self.voices[0]
-        if name not in self._voices:
-            raise InputError(f"no voice {name!r} in {self.bundle.folder}; the voices are: {', '.join(self.voices)}")
+        name = self._speaking(voice or (units.voice if isinstance(units.voice, str) else None))
         vocoder = self._vocoder(self._voices[name])
         content = units.content.expand() if units.content.durations is not None else units.content
         sound = vocoder.synthesize(content, units.pitch, name)
@@ -105,7 +100,16 @@ class Model:
 
     def convert(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> AudioBatch:
         """The words of ``source`` in ``voice``."""
-        return self.decode(self.encode(source), voice)
+        name = self._speaking(voice)
+        return self.decode(self.encode(source), name)
+
+    def _speaking(self, voice: str | None) -> str:
+        """The voice of that name, or the first; ``InputError`` where there is none."""
+        if not self._voices:
+            raise InputError(f"{self.bundle.folder}: this bundle has no voice; train one with protophone train")
+        if voice is not None and voice not in self._voices:
+            raise InputError(f"no voice {voice!r} in {self.bundle.folder}; the voices are: {', '.join(self.voices)}")
+        return self.voices[0] if voice is None else voice
 
     def _vocoder(self, folder: str) -> Vocoder:
         if folder not in self._vocoders:

@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from protophone.config import Count, Positive, Share, config, dump
 from protophone.errors import InputError
 from protophone.files import atomic, read_json, write_json
+from protophone.progress import Stage, silent
 
-__all__ = ["Progress", "Run", "TrainConfig", "Trainable", "history", "train"]
+__all__ = ["Run", "TrainConfig", "Trainable", "history", "train"]
 
+_TOLD = 20  # steps between points of a curve
 _FREE = ("steps", "minutes", "save_every", "device")
 
 
@@ -49,7 +51,7 @@ class TrainConfig:
     weight_decay: float = 1e-3
     clip: Positive = 5.0
     seed: int = 0
-    save_every: Count = 500
+    save_every: Count = 100
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     device: str = "auto"
 
@@ -65,16 +67,6 @@ class Trainable(Protocol):
 
     def losses(self, batch: Any) -> Iterator[tuple[str, Tensor]]:
         """Pairs of a name and a loss."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands: step, steps in all, smoothed figures, seconds left."""
-
-    step: int
-    steps: int
-    figures: dict[str, float]
-    seconds_left: float
 
 
 @dataclass
@@ -152,7 +144,8 @@ def train(
     folder: str | Path,
     *,
     data: str = "",
-    report: Callable[[Progress], None] = lambda _: None,
+    stage: Stage = silent,
+    title: str = "training",
 ) -> Run:
     """Trains ``model`` on ``sampler(step)`` and leaves its state in ``folder``; goes on where an earlier run stopped.
 
@@ -175,26 +168,32 @@ def train(
     steps = _budget(model, sampler, settings, folder, fabric)
     done = run.resume(model, optimizers)
     model.train()
-    started, first = time.monotonic(), done
-    for step in range(done, steps):
-        rate = settings.learning_rate * _schedule(step, steps, settings)
-        figures = _step(model, optimizers, sampler, settings, fabric, step, rate)
-        for name, value in figures.items():
-            if not math.isfinite(value):
-                raise InputError(
-                    f"{folder}: the loss {name} is {value} at step {step}; train with a smaller rate, "
-                    "for example --set 'train.learning_rate = 3e-4'"
-                )
-            run.smoothed[name] = 0.98 * run.smoothed.get(name, value) + 0.02 * value
-        if step % 20 == 0 or step == steps - 1:
-            for name, value in run.smoothed.items():
-                run.history.setdefault(name, []).append([step, round(value, 6)])
-            elapsed = time.monotonic() - started
-            report(Progress(step + 1, steps, dict(run.smoothed), elapsed / (step + 1 - first) * (steps - step - 1)))
-        if (step + 1) % settings.save_every == 0 or step == steps - 1:
-            run.save(model, optimizers, step + 1)
+    with stage(title, steps) as advance:
+        told = 0
+        for step in range(done, steps):
+            rate = settings.learning_rate * _schedule(step, steps, settings)
+            figures = _step(model, optimizers, sampler, settings, fabric, step, rate)
+            _follow(run, figures, step)
+            if step % _TOLD == 0 or step == steps - 1:
+                for name, value in run.smoothed.items():
+                    run.history.setdefault(name, []).append([step, round(value, 6)])
+                advance(step + 1 - told, note=" ".join(f"{name} {value:.3f}" for name, value in run.smoothed.items()))
+                told = step + 1
+            if (step + 1) % settings.save_every == 0 or step == steps - 1:
+                run.save(model, optimizers, step + 1)
     model.eval()
     return run
+
+
+def _follow(run: Run, figures: Mapping[str, float], step: int) -> None:
+    """Takes what a step measured into the running means; ``InputError`` for what is no number any more."""
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"{run.folder}: the loss {name} is {value} at step {step}; train with a smaller rate, "
+                "for example --set 'train.learning_rate = 3e-4'"
+            )
+        run.smoothed[name] = 0.98 * run.smoothed.get(name, value) + 0.02 * value
 
 
 def _fabric(settings: TrainConfig) -> Fabric:

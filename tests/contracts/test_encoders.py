@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from protophone.config import dump, parse
 from protophone.encoders import EncoderConfig, Moments, PipelineConfig, VQVAEConfig
+from protophone.encoders.augment import AugmentConfig
 from protophone.errors import AudioError, InputError, UnitsError
 from protophone.features import LogMelConfig, MfccConfig
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig, VQConfig
@@ -30,6 +31,7 @@ def _vqvae(reduction, update, features, normalization):
         quantizer=VQConfig(num_units=32, dim=16, update=update),
         channels=24,
         blocks=2,
+        augment=AugmentConfig(noise=0.2),
         # each way of representing is met by half of the members
         represent="codes" if (update == "ema") == (features == "mfcc") else "decoded",
     )

@@ -84,7 +84,7 @@ def encode(
         done = encode_corpus(model, found, out, form=form, advance=advance)
     left_out(done.failures)
     print(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
-    check_failures(done, len(found), max_bad)
+    check_failures(done.failures, len(found), max_bad)
 
 
 def decode(bundle: Path, units: Path, /, *, out: Path, voice: str | None = None, device: str = "cpu") -> None:
@@ -137,6 +137,8 @@ def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = Non
     from protophone.errors import InputError
     from protophone.model import load
 
+    audio.check_writable(out)
+    audio.probe(source)
     if out.exists() and out.samefile(source):
         raise InputError(f"{out}: is the recording itself; name another file to write to")
     sound = load(bundle, device=device).convert(source, voice)

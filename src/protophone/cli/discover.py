@@ -15,7 +15,7 @@ def discover(
     speaker_from: Literal["none", "parent", "prefix", "manifest"] = "none",
     minutes: float | None = None,
     units: int = 256,
-    time_reduction: Literal[1, 2, 4] = 4,
+    time_reduction: Literal[1, 2, 4, 8] = 4,
     items: Path | None = None,
     alignment: Path | None = None,
     max_bad: float = 0.05,
@@ -35,7 +35,7 @@ def discover(
     speaker_from
         Where a recording's speaker is named: nowhere, its folder, its file name up to the first - or _, a manifest.
     minutes
-        How long to train in all; without it as long as the recordings last, 90 minutes at most.
+        How long everything may take; without it as long as the recordings last, 90 minutes at most.
     units
         How many units.
     time_reduction

@@ -3,14 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-__all__ = ["Terminal", "bar", "counted", "left_out", "say"]
+__all__ = ["Terminal", "bar", "left_out", "say"]
 
-T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 _EVERY = 30  # seconds between lines where nobody watches
 
@@ -28,7 +26,7 @@ def left_out(failures: Iterable[tuple[str, str]]) -> None:
 
 @contextmanager
 def bar(title: str, total: int) -> Iterator[Callable[..., None]]:
-    """A bar of ``total`` steps; calling what it yields with a count (``note=``, ``total=``) moves it."""
+    """A bar of ``total`` steps; calling what it yields with a count, and maybe a ``note=``, moves it."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -43,11 +41,9 @@ def bar(title: str, total: int) -> Iterator[Callable[..., None]]:
 
         spoken = time.monotonic()
 
-        def advance(count: int = 1, *, note: str = "", total: int | None = None) -> None:
+        def advance(count: int = 1, *, note: str = "") -> None:
             nonlocal spoken
             progress.update(task, advance=count, note=note)
-            if total is not None:
-                progress.update(task, total=total)
             if not console.is_terminal and time.monotonic() - spoken > _EVERY:
                 spoken = time.monotonic()
                 state = progress.tasks[0]
@@ -58,19 +54,6 @@ def bar(title: str, total: int) -> Iterator[Callable[..., None]]:
         yield advance
     if not console.is_terminal:
         say(f"{title}: done")
-
-
-def counted(title: str) -> Callable[[Iterable[T]], Iterable[T]]:
-    """A wrapper for a sequence that shows how far it has been gone through."""
-
-    def wrap(items: Iterable[T]) -> Iterator[T]:
-        items = list(items)
-        with bar(title, len(items)) as advance:
-            for item in items:
-                yield item
-                advance(1)
-
-    return wrap
 
 
 class Terminal:

@@ -27,20 +27,12 @@ def train(
         A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
 
     """
-    from protophone.cli.progress import bar, counted, left_out
+    from protophone.cli.progress import bar, left_out
     from protophone.recipe import load_recipe, run_recipe
 
     job = load_recipe(recipe, list(set_))
     folder = out or Path("runs") / recipe.stem
-    with bar("training", 1) as advance:
-        seen = [0]
-
-        def report(progress) -> None:  # noqa: ANN001 - train.Progress, imported no sooner than train runs
-            note = " ".join(f"{name} {value:.3f}" for name, value in progress.figures.items())
-            advance(progress.step - seen[0], note=note, total=progress.steps)
-            seen[0] = progress.step
-
-        failures: list[tuple[str, str]] = []
-        bundle = run_recipe(job, folder, report=report, progress=counted("reading"), failures=failures)
+    failures: list[tuple[str, str]] = []
+    bundle = run_recipe(job, folder, stage=bar, failures=failures)
     left_out(failures)
     print(f"{bundle}: ready; protophone info {bundle}")

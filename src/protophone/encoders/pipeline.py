@@ -1,6 +1,6 @@
 """Classical units: features, normalised, averaged over a few frames, each mean written as a code."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ class PipelineConfig:
     features: FeatureConfig = MfccConfig()
     quantizer: QuantizerConfig = KMeansConfig()
     normalization: Normalization = "recording"
-    time_reduction: Literal[1, 2, 4] = 1
+    time_reduction: Literal[1, 2, 4, 8] = 1
 
     def build(self, speakers: tuple[str, ...] = ()) -> "Pipeline":  # noqa: ARG002 - as every encoder's config
         """An encoder to be fitted or loaded; classical units know no speakers."""
@@ -52,17 +52,12 @@ class Pipeline(Encoder):
         """The centroids or means, ``[1, unit, dim]``."""
         return self.quantizer.codebook
 
-    def fit(
-        self,
-        recordings: Iterable[np.ndarray],
-        seed: int = 0,
-        progress: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]] = iter,
-    ) -> None:
+    def fit(self, recordings: Iterable[np.ndarray], seed: int = 0) -> None:
         """Fits the quantizer to normalised features ``[frame, dim]``, one array a recording, read once.
 
-        ``progress`` wraps the recordings as they are read. Raises ``InputError`` for fewer frames than units.
+        Raises ``InputError`` for fewer frames than units.
         """
-        self.quantizer.fit((self._pooled(part) for part in progress(recordings)), seed)
+        self.quantizer.fit((self._pooled(part) for part in recordings), seed)
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Codes of the means of each ``time_reduction`` normalised frames."""

@@ -15,6 +15,7 @@ from protophone.config import KIND, config
 from protophone.encoders.augment import AugmentConfig, augment
 from protophone.encoders.base import Encoder, Normalization, at_rest
 from protophone.encoders.convolution import Downsampler, Upsampler
+from protophone.errors import ConfigError
 from protophone.features import LogMelConfig, MfccConfig
 from protophone.quantizers.vq import VQConfig
 from protophone.types import Codebook, Crops, FeatureBatch, UnitBatch
@@ -42,6 +43,13 @@ class VQVAEConfig:
     jitter: float = 0.0
     augment: AugmentConfig = AugmentConfig(warp=0.08, noise=0.2, tilt=0.3)
     represent: Literal["decoded", "codes"] = "decoded"
+
+    def __post_init__(self) -> None:
+        if self.features.kind != "logmel" and (self.augment.warp or self.augment.tilt):
+            raise ConfigError(
+                f"augment.warp {self.augment.warp:g} and augment.tilt {self.augment.tilt:g} distort bands, and "
+                f"{self.features.kind} features are none; set both to 0, or encoder.features.kind to logmel"
+            )
 
     def build(self, speakers: tuple[str, ...]) -> "VQVAE":
         """An untrained model that can tell ``speakers`` apart in its decoder."""

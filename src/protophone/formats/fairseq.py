@@ -44,7 +44,7 @@ def write_fairseq(folder: str | Path, records: Iterable[_Units], *, root: str = 
         for record in records:
             if len(record.codes) != 1:
                 raise UnitsError(f"{record.id!r}: {len(record.codes)} codebooks; fairseq's .km holds one")
-            if record.extra.get("start"):
+            if "start" in record.extra:
                 raise UnitsError(f"{record.id!r}: a segment of a file; fairseq's .tsv lists whole files, so cut it out")
             codes = record.codes[0]
             if record.durations is not None:

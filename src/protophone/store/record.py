@@ -44,8 +44,9 @@ class UnitRecord:
 
     ``codes`` int64 ``[codebook, frame]``; with ``durations`` int64 ``[run]``, ``[codebook, run]``, each run lasting
     that many frames. ``sizes`` gives the entries of each codebook, ``bundle`` the hash of the codebook that made them,
-    ``num_samples`` the recording's length at ``sample_rate``. ``extra`` holds further keys (speaker, source, start).
-    ``UnitsError`` for codes or durations that cannot be.
+    ``num_samples`` the recording's length at ``sample_rate``. ``extra`` holds further keys: ``speaker``; of a segment
+    ``source`` (its file, as seen from the folder of units) and ``start``. ``UnitsError`` for codes or durations that
+    cannot be.
     """
 
     id: str
@@ -88,6 +89,7 @@ class UnitRecord:
         self._check_length("codes", self.num_frames, self.hop)
         if self.pitch is not None:
             self._check_length("pitch codes", len(self.pitch.codes), self.pitch.hop)
+        _check_whole("start", self.start, 0)
         taken = sorted(_OWN & set(self.extra))
         if taken:
             raise UnitsError(f"extra keys {', '.join(taken)} are the format's own; name them otherwise")
@@ -100,6 +102,11 @@ class UnitRecord:
                 f"{what} last {frames} frames of {hop} samples, but {self.num_samples} samples hold {room}; "
                 "are hop, durations and num_samples those of this recording?"
             )
+
+    @property
+    def start(self) -> int:
+        """Where a segment begins in its file, in samples at ``sample_rate``; 0 of a whole file."""
+        return self.extra.get("start", 0)
 
     @property
     def num_frames(self) -> int:

@@ -1,0 +1,155 @@
+"""What there is to learn from: each recording listened through once for speech, and a few kept from training."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from protophone.errors import InputError, ProtophoneError
+from protophone.files import read_json, write_json
+from protophone.progress import Advance, Stage
+from protophone.tape import Tape
+from protophone.types import Recording
+from protophone.vad import Segment, speech_segments
+
+__all__ = ["RATE", "HeldOut", "Survey", "listen"]
+
+RATE = 16000  # Hz that segments are counted at
+_NOTED = 30  # seconds between notes of how far listening has come
+_HELD_OUT = 8  # recordings at most that are kept from training
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A part of a recording that nothing is learned from, in samples at 16 kHz, and what it is called."""
+
+    id: str
+    recording: Recording
+    segment: Segment
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The recordings with speech in them, and which have none or cannot be read, with the reason.
+
+    ``segments`` (speech) and ``lengths`` are in samples at 16 kHz, by id.
+    """
+
+    recordings: list[Recording]
+    segments: dict[str, list[Segment]]
+    lengths: dict[str, int]
+    failures: list[tuple[str, str]]
+
+    @property
+    def minutes(self) -> float:
+        """Of recordings with speech in them."""
+        return sum(self.lengths.values()) / RATE / 60
+
+    @property
+    def speech_minutes(self) -> float:
+        """Of speech."""
+        return sum(part.end - part.start for parts in self.segments.values() for part in parts) / RATE / 60
+
+    @property
+    def held_out(self) -> list[HeldOut]:
+        """A twentieth of the recordings, eight at most, chosen by their names; of a single one, of its segments.
+
+        Segments are named by the second they begin at.
+        """
+        if len(self.recordings) > 1:
+            whole = [HeldOut(each.id, each, Segment(0, self.lengths[each.id])) for each in self.recordings]
+            return _twentieth(whole)
+        (tape,) = self.recordings
+        parts = self.segments[tape.id]
+        return _twentieth([HeldOut(f"{tape.id}_{part.start / RATE:.2f}", tape, part) for part in parts])
+
+    @property
+    def learned(self) -> tuple[list[Recording], dict[str, list[Segment]]]:
+        """What is learned from: recordings, and their segments, without those held out."""
+        held = self.held_out
+        if len(self.recordings) > 1:
+            names = {part.id for part in held}
+            return [recording for recording in self.recordings if recording.id not in names], self.segments
+        (tape,) = self.recordings
+        kept = [part for part in self.segments[tape.id] if part not in {each.segment for each in held}]
+        return [tape], {tape.id: kept}
+
+
+def _twentieth(parts: Sequence[HeldOut]) -> list[HeldOut]:
+    """A twentieth of them, one at least and eight at most; none of a single one."""
+    ranked = sorted(parts, key=lambda part: hashlib.sha256(part.id.encode()).hexdigest())
+    count = min(_HELD_OUT, max(1, len(ranked) // 20)) if len(ranked) > 1 else 0
+    return sorted(ranked[:count], key=lambda part: part.id)
+
+
+def listen(
+    source: Path,
+    found: Sequence[Recording],
+    path: Path,
+    begin: Callable[[], None],
+    stage: Stage,
+) -> Survey:
+    """Listens for speech in ``found``, the recordings of ``source``; goes on from what is noted in ``path``.
+
+    ``begin`` is called before the first note. ``InputError`` where the notes are of other recordings, or none of these
+    has speech in it.
+    """
+    heard: dict[str, Any] = {"whole": False, "segments": {}, "lengths": {}, "failures": {}}
+    if path.exists():
+        heard = read_json(path)
+    names = {recording.id for recording in found}
+    known = heard["lengths"].keys() | heard["failures"].keys()
+    if not known <= names or (heard["whole"] and known != names):
+        raise InputError(f"{source}: its recordings are not those that {path} notes; name another output")
+    if not heard["whole"]:
+        with stage("listening", len(found)) as advance:
+            _hear([recording for recording in found if recording.id not in known], heard, path, begin, advance)
+    failures = dict(heard["failures"])
+    kept = [recording for recording in found if heard["segments"].get(recording.id)]
+    for recording in found:
+        if recording.id not in failures and not heard["segments"][recording.id]:
+            failures[recording.id] = f"{recording.path}: no speech found in it; is it the right file?"
+    if not kept:
+        raise InputError(f"{source}: no recording with speech in it; the first: {next(iter(failures.values()))}")
+    return Survey(
+        kept,
+        {each.id: [Segment(*pair) for pair in heard["segments"][each.id]] for each in kept},
+        {each.id: heard["lengths"][each.id] for each in kept},
+        list(failures.items()),
+    )
+
+
+def _hear(
+    recordings: Sequence[Recording],
+    heard: dict[str, Any],
+    path: Path,
+    begin: Callable[[], None],
+    advance: Advance,
+) -> None:
+    """Speech and length of each recording into ``heard``, and that into ``path`` now and then."""
+
+    def note() -> None:
+        if any(heard["segments"].values()):  # else there is nothing to go on with
+            begin()
+            write_json(path, heard)
+
+    noted = time.monotonic()
+    try:
+        for recording in recordings:
+            tape = Tape(recording, RATE)
+            try:
+                segments = speech_segments(tape.blocks(), RATE)
+            except ProtophoneError as error:
+                heard["failures"][recording.id] = str(error)
+            else:
+                heard["segments"][recording.id] = [[segment.start, segment.end] for segment in segments]
+                heard["lengths"][recording.id] = tape.num_samples
+            advance(1)
+            if time.monotonic() - noted > _NOTED:
+                note()
+                noted = time.monotonic()
+        heard["whole"] = True
+    finally:
+        note()
