@@ -153,7 +153,7 @@ def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
 
 def _plan(survey: Survey, options: DiscoverConfig) -> _Plan:
     whole = options.minutes or min(_LONGEST_MINUTES, survey.minutes)
-    training = max(whole * 0.5, whole - 0.3 - survey.minutes / 40)
+    training = max(whole * 0.5, whole - 0.5 - survey.minutes / 30)
     return _Plan(units=0.6 * training, voice=0.4 * training, whole=whole)
 
 
