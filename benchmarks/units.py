@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from protophone import audio
 from protophone.encoders.base import Encoder, Moments
@@ -145,19 +146,27 @@ def table(rows, *, header) -> None:
 
 
 def plot(rows, path) -> None:
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    """Error over bit rate, a line for each system and number of units; representations without units lie across."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for system in dict.fromkeys(row["system"] for row in rows):
-        points = sorted((row["bits"], row["across"]) for row in rows if row["system"] == system and row["bits"])
-        if points:
-            axes.plot(*np.array(points).T, "o-", label=system)
-        else:
-            error = next(row["across"] for row in rows if row["system"] == system)
-            axes.axhline(error, linestyle="--", color="grey", label=system)
+    colours = {system: f"C{number}" for number, system in enumerate(dict.fromkeys(row["system"] for row in rows))}
+    lines: dict[tuple[str, int], list] = {}
+    for row in rows:
+        lines.setdefault((row["system"], row["units"]), []).append(row)
+    for (system, units), points in lines.items():
+        if not units:
+            axes.axhline(points[0]["across"], linestyle="--", color=colours[system], label=system)
+            continue
+        places = np.array(sorted((row["bits"], row["across"]) for row in points))
+        style = {64: ":o", 128: "-.^", 256: "-s", 512: "--D"}[units]
+        axes.plot(*places.T, style, color=colours[system], label=f"{system} {units}")
     axes.set(xscale="log", xlabel="bit/s (ZeroSpeech 2019)", ylabel="ABX error across speakers, %")
+    axes.set_xticks([100, 150, 200, 300, 400, 600, 800])
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)
 
 

@@ -25,7 +25,7 @@ __all__ = ["VQVAE", "VQVAEConfig"]
 
 @config
 class VQVAEConfig:
-    """Options of the VQ-VAE; the defaults are the recipe of ``configs/vqvae.toml``.
+    """Options of the VQ-VAE; the defaults are the recipe of ``configs/vqvae.toml``, without its price on bits.
 
     ``features`` go in, ``target`` must come out; ``represent`` says what ABX scores: the decoder's output for a voice
     that is nobody's (``decoded``), or the code vectors themselves (``codes``), both functions of the codes alone.
