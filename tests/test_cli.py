@@ -348,14 +348,14 @@ def test_ctrl_c_and_kills_lose_nothing_and_the_same_command_goes_on(call, tiny_b
 
     command = ["encode", tiny_bundle, corpus, "--out", tmp_path / "broken"]
     interrupted = stopped_when(enough(100), command, signal.SIGINT)
-    assert interrupted.returncode == 130
+    assert interrupted.returncode == 130, interrupted.stderr
     said = [line for line in interrupted.stderr.splitlines() if line.startswith("protophone: ")]
     assert said == ["protophone: stopped; the same command goes on from here"]
     assert "Traceback" not in interrupted.stderr
     done = lines.read_bytes().count(b"\n")
     assert 100 <= done < 800
     killed = stopped_when(enough(done + 150), command, signal.SIGKILL)
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     begun = lines.stat().st_ino
     assert call(*command)[0] == 0
     assert lines.stat().st_ino == begun

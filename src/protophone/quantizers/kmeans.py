@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from sklearn.cluster import KMeans as LloydKMeans
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
@@ -19,6 +20,7 @@ __all__ = ["KMeans", "KMeansConfig"]
 _SAMPLE = 1_000_000  # frames learned from at most: 160 MB of 39-dimensional ones, almost three hours of speech
 _BATCH = 10_000
 _PASSES = 20
+_SETTLING = 10
 _BLOCK = 1 << 20  # similarities held at a time when encoding
 
 
@@ -61,7 +63,10 @@ class KMeans(Quantizer):
         """
         sample = sample_frames(frames, _SAMPLE, seed)
         check_sample(sample, self.dim, self.config.num_units)
-        self.centroids.copy_(torch.from_numpy(cluster(sample, self.config.num_units, seed)))
+        # Mini-batches leave centroids among where they have been; a few passes over everything settle them.
+        start = cluster(sample, self.config.num_units, seed)
+        settled = LloydKMeans(len(start), init=start, n_init=1, max_iter=_SETTLING, tol=0.0).fit(sample)
+        self.centroids.copy_(torch.from_numpy(settled.cluster_centers_))
 
     def encode(self, frames: Tensor) -> Tensor:
         """Codes int64 ``[batch, 1, frame]``."""
