@@ -18,8 +18,9 @@ from protophone.manifest import build, read
 from protophone.model import load
 from protophone.progress import silent
 from protophone.store import read_units
-from protophone.survey import listen
-from protophone.vad import speech_segments
+from protophone.survey import Survey, listen
+from protophone.types import Recording
+from protophone.vad import Segment, speech_segments
 from protophone.vocoders.code2spec import Code2SpecConfig
 from tests.conftest import babble
 from tests.tiny import contents
@@ -154,7 +155,8 @@ def test_the_page_opens_offline_and_shows_it(finished):
 
 def test_it_says_how_long_it_takes_warns_and_lists_at_the_end(finished):
     _, watcher, _ = finished
-    assert re.match(r"6 recordings, 0\.4 minutes, .* 2 speakers; this will take about \d+ minutes", watcher.said[0])
+    assert watcher.said[0] == "7 recordings; this will take about a minute"
+    assert re.fullmatch(r"0\.4 minutes, 0\.\d of speech, 2 speakers", watcher.said[1])
     assert any(line.startswith("warning: 0.") for line in watcher.said)
     assert watcher.said[-1].startswith("left out: ")
     assert "bad.wav" in watcher.said[-1]
@@ -299,3 +301,28 @@ def test_what_is_held_out_is_in_nothing_that_is_learned_from(corpus, tmp_path):
     )
     alone = replace(tape, segments={part.recording.id: survey.segments[part.recording.id][:1]})
     assert alone.held_out == []
+
+
+def test_a_repaired_recording_is_not_forgotten(corpus, tmp_path):
+    source = shutil.copytree(corpus, tmp_path / "in")
+    options = DiscoverConfig(system="kmeans", **OPTIONS | {"minutes": 0.005})
+    discover(source, tmp_path / "out", options, Watcher())
+    soundfile.write(source / "bo" / "bad.wav", babble(1.5), 16000)
+    with pytest.raises(InputError, match=r"bad\.wav: can be read now, but the run of .*out was begun without it"):
+        discover(source, tmp_path / "out", options, Watcher())
+
+
+def test_of_several_tapes_and_of_every_speaker_something_is_learned(tmp_path):
+    minute = 60 * 16000
+    parts = [Segment(at, at + 8000) for at in range(0, 50 * 16000, 16000)]
+    tapes = [Recording(id=name, path=tmp_path / name, speaker=name) for name in ("ana", "bo")]
+    survey = Survey(tapes, {"ana": parts, "bo": parts}, {"ana": 2 * minute, "bo": 2 * minute}, [])
+    recordings, segments = survey.learned
+    assert recordings == tapes
+    assert len(survey.held_out) == 5
+    assert sum(map(len, segments.values())) == 95
+    clips = replace(survey, lengths={"ana": minute, "bo": minute})
+    assert clips.held_out == survey.held_out  # each is all there is of a speaker
+    three = replace(clips, recordings=[*tapes, replace(tapes[0], id="more")], segments=dict.fromkeys(("ana", "bo", "more"), parts))
+    three.lengths["more"] = minute
+    assert {part.id for part in three.held_out} < {"ana", "more"}

@@ -10,10 +10,12 @@ import torch
 
 from protophone import audio
 from protophone.bundle import Bundle, write_bundle
+from protophone.encoders import PipelineConfig
 from protophone.errors import InputError
 from protophone.fit import fit_encoder, speakers_of
 from protophone.model import load
-from protophone.recipe import DataConfig, run_recipe, select
+from protophone.quantizers import DPGMMConfig, KMeansConfig
+from protophone.recipe import DataConfig, run_recipe, select, write_encoder
 from protophone.train import TrainConfig, history
 from protophone.types import Recording
 from protophone.vad import Segment
@@ -104,16 +106,17 @@ def test_a_run_with_other_settings_in_the_same_folder_is_refused(tmp_path, tiny_
     manifest = tiny_corpus / "manifest.jsonl"
     for change, said in (
         ("train.learning_rate = 0.5", "learning_rate was 0.001, now 0.5"),
-        ("encoder.jitter = 0.5", "config"),
+        ("encoder.jitter = 0.5", "encoder.jitter was 0.0, now 0.5"),
     ):
-        with pytest.raises(InputError, match=f"holds a run with other settings.*{said}.*name another folder"):
+        with pytest.raises(InputError, match=f"holds a run of another recipe.*{said}.*name another folder"):
             run_recipe(encoder_recipe(tmp_path / "e.toml", manifest, change), run)
+    assert contents(run) == contents(tiny_bundle.parent)
 
 
 def test_a_run_on_other_recordings_in_the_same_folder_is_refused(tmp_path, tiny_corpus, tiny_bundle):
     run = shutil.copytree(tiny_bundle.parent, tmp_path / "run")
     before = (run / "recipe.toml").read_text()
-    with pytest.raises(InputError, match="holds a run on other recordings .*name another"):
+    with pytest.raises(InputError, match="holds a run of another recipe .data.*name another"):
         run_recipe(encoder_recipe(tmp_path / "e.toml", shutil.copytree(tiny_corpus, tmp_path / "other")), run)
     assert (run / "recipe.toml").read_text() == before
 
@@ -160,9 +163,6 @@ def test_who_is_not_named_is_one_speaker():
 def test_classical_units_are_fitted_on_the_frames_within_segments(tmp_path, tiny_corpus):
     recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus)
     recordings = select(recipe.data)
-    from protophone.encoders import PipelineConfig
-    from protophone.quantizers import KMeansConfig
-
     settings = PipelineConfig(quantizer=KMeansConfig(num_units=5), time_reduction=2)
     segments = {recording.id: [Segment(1600, 9600)] for recording in recordings}
     encoder, run = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run", segments=segments)
@@ -216,3 +216,15 @@ def test_statistics_of_the_corpus_are_in_the_bundle(tmp_path, tiny_corpus):
     assert encoder.mean.shape == encoder.deviation.shape == (encoder.features.dim,)
     assert (encoder.mean < 0).all()
     assert (encoder.deviation > 0.1).all()
+
+
+def test_a_mixture_that_needs_fewer_components_than_it_may_have_comes_back(tmp_path, tiny_corpus):
+    recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus / "manifest.jsonl")
+    settings = PipelineConfig(quantizer=DPGMMConfig(num_units=60))
+    recordings = select(recipe.data)
+    encoder, _ = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run")
+    assert encoder.sizes[0] < 60
+    write_encoder(tmp_path / "bundle", encoder, recordings, TrainConfig())
+    again = load(tmp_path / "bundle").encoder
+    assert again.codebook.hash == encoder.codebook.hash
+    assert again.sizes == encoder.sizes

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from contextlib import contextmanager
 from typing import Literal
 
@@ -215,3 +216,22 @@ def test_progress_is_told(tmp_path):
     train(fresh(), sampler, TrainConfig(steps=41, device="cpu"), tmp_path, stage=stage, title="lines")
     assert told == [("lines", 41), *[(count, "a N b N") for count in (1, 20, 20)]]
     assert Run(tmp_path).state.exists()
+
+
+def test_ctrl_c_waits_for_the_step_and_keeps_it(tmp_path):
+    """The run goes on from the very step, to the bytes of an unbroken one."""
+
+    def interrupting(step):
+        if step == 13:
+            signal.raise_signal(signal.SIGINT)
+        return sampler(step)
+
+    settings = TrainConfig(steps=30, warmup=5, device="cpu", save_every=1000)
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), interrupting, settings, tmp_path / "broken")
+    resumed = fresh()
+    train(resumed, sampler, settings, tmp_path / "broken")
+    assert len(resumed.seen) == 30 - 14
+    train(fresh(), sampler, settings, tmp_path / "unbroken")
+    assert Run(tmp_path / "broken").state.read_bytes() == Run(tmp_path / "unbroken").state.read_bytes()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -174,9 +174,11 @@ def voice_part(vocoder: Vocoder) -> Part:
 
 def _filled(module: M, part: Part, path: Path) -> M:
     """``module`` with the weights of ``part``, ready for use."""
-    own = module.state_dict()
-    missing = [name for name in own if name not in part.weights and not name.startswith("judge.")]
-    if missing or any(name not in own or own[name].shape != value.shape for name, value in part.weights.items()):
+    try:
+        missing, surplus = module.load_state_dict(dict(part.weights), strict=False)
+        fits = not surplus and all(name.startswith("judge.") for name in missing)
+    except RuntimeError:  # other shapes
+        fits = False
+    if not fits:
         raise BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
-    module.load_state_dict(dict(part.weights), strict=False)
     return module.eval()

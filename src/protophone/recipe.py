@@ -5,9 +5,10 @@ a finished encoder beside the sound and trains an inverter. Both go on where the
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from protophone.bundle import Bundle, add_voice, write_bundle
 from protophone.config import KIND, config, dump, load, tables
@@ -19,7 +20,7 @@ from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.manifest import build
 from protophone.model import Model, encoder_part, voice_part
 from protophone.progress import Stage, silent
-from protophone.train import TrainConfig
+from protophone.train import FREE, TrainConfig
 from protophone.types import Recording
 from protophone.vocoders.code2spec import Code2SpecConfig
 
@@ -90,10 +91,8 @@ def run_recipe(
     kept = folder / "recipe.toml"
     if not kept.is_file():
         refuse_existing(folder)
-    elif (before := load_recipe(kept, []).data) != recipe.data:
-        raise InputError(
-            f"{folder}: holds a run on other recordings ({before.recordings}, {before.split}); name another"
-        )
+    elif differing := _differences(load_recipe(kept, []), recipe):
+        raise InputError(f"{folder}: holds a run of another recipe ({differing[0]}); name another folder for this one")
     write_text(kept, dump(recipe))
     if isinstance(recipe, VoiceRecipe):
         speaks = Model(Bundle(recipe.bundle)).encoder
@@ -106,6 +105,25 @@ def run_recipe(
     if not (bundle / "bundle.json").is_file() or Model(Bundle(bundle)).encoder.codebook.hash != encoder.codebook.hash:
         write_encoder(bundle, encoder, recordings, recipe.train)
     return bundle
+
+
+def _differences(before: EncoderRecipe | VoiceRecipe, now: EncoderRecipe | VoiceRecipe) -> list[str]:
+    """What makes a recipe another run's: everything but how long, where, and how often it is saved."""
+    old, new = (_flat(asdict(recipe)) for recipe in (before, now))
+    free = {f"train.{name}" for name in FREE}
+    return [
+        f"{key} was {old.get(key)}, now {new.get(key)}"
+        for key in [*old, *(key for key in new if key not in old)]
+        if key not in free and old.get(key) != new.get(key)
+    ]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys to values."""
+    out: dict[str, Any] = {}
+    for name, value in table.items():
+        out |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return out
 
 
 def select(data: DataConfig) -> list[Recording]:

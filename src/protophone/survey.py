@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ __all__ = ["RATE", "HeldOut", "Survey", "listen"]
 
 RATE = 16000  # Hz that segments are counted at
 _NOTED = 30  # seconds between notes of how far listening has come
-_HELD_OUT = 8  # recordings at most that are kept from training
+_HELD_OUT = 8  # recordings or segments at most that are kept from training
+_CLIP = 60  # seconds that a clip lasts at most; what is longer is a tape
 
 
 @dataclass(frozen=True)
@@ -54,34 +56,50 @@ class Survey:
 
     @property
     def held_out(self) -> list[HeldOut]:
-        """A twentieth of the recordings, eight at most, chosen by their names; of a single one, of its segments.
+        """What is kept from training, to be listened to: a twentieth, eight at most, chosen by names.
 
-        Segments are named by the second they begin at.
+        Whole recordings where these are clips, but not the last of a speaker; else segments, but not the last of a
+        recording, named by the second they begin at.
         """
-        if len(self.recordings) > 1:
-            whole = [HeldOut(each.id, each, Segment(0, self.lengths[each.id])) for each in self.recordings]
-            return _twentieth(whole)
-        (tape,) = self.recordings
-        parts = self.segments[tape.id]
-        return _twentieth([HeldOut(f"{tape.id}_{part.start / RATE:.2f}", tape, part) for part in parts])
+        clips = [
+            HeldOut(each.id, each, Segment(0, self.lengths[each.id]))
+            for each in self.recordings
+            if self.lengths[each.id] <= _CLIP * RATE
+        ]
+        speakers = Counter(each.speaker for each in self.recordings)
+        held = _twentieth(clips, speakers, lambda part: part.recording.speaker)
+        if held and len(clips) > len(self.recordings) // 2:
+            return held
+        parts = [
+            HeldOut(f"{tape.id}_{part.start / RATE:.2f}", tape, part)
+            for tape in self.recordings
+            for part in self.segments[tape.id]
+        ]
+        return _twentieth(parts, Counter(part.recording.id for part in parts), lambda part: part.recording.id)
 
     @property
     def learned(self) -> tuple[list[Recording], dict[str, list[Segment]]]:
         """What is learned from: recordings, and their segments, without those held out."""
         held = self.held_out
-        if len(self.recordings) > 1:
-            names = {part.id for part in held}
-            return [recording for recording in self.recordings if recording.id not in names], self.segments
-        (tape,) = self.recordings
-        kept = [part for part in self.segments[tape.id] if part not in {each.segment for each in held}]
-        return [tape], {tape.id: kept}
+        whole = {part.id for part in held}
+        cut = {(part.recording.id, part.segment) for part in held}
+        recordings = [recording for recording in self.recordings if recording.id not in whole]
+        return recordings, {
+            each.id: [part for part in self.segments[each.id] if (each.id, part) not in cut] for each in recordings
+        }
 
 
-def _twentieth(parts: Sequence[HeldOut]) -> list[HeldOut]:
-    """A twentieth of them, one at least and eight at most; none of a single one."""
-    ranked = sorted(parts, key=lambda part: hashlib.sha256(part.id.encode()).hexdigest())
-    count = min(_HELD_OUT, max(1, len(ranked) // 20)) if len(ranked) > 1 else 0
-    return sorted(ranked[:count], key=lambda part: part.id)
+def _twentieth(
+    parts: Sequence[HeldOut], left: Counter[str | None], owner: Callable[[HeldOut], str | None]
+) -> list[HeldOut]:
+    """A twentieth of the parts, one at least and eight at most, of owners that have more than one ``left``."""
+    wanted = min(_HELD_OUT, max(1, len(parts) // 20))
+    chosen: list[HeldOut] = []
+    for part in sorted(parts, key=lambda part: hashlib.sha256(part.id.encode()).hexdigest()):
+        if len(chosen) < wanted and left[owner(part)] > 1:
+            left[owner(part)] -= 1
+            chosen.append(part)
+    return sorted(chosen, key=lambda part: part.id)
 
 
 def listen(
@@ -103,7 +121,9 @@ def listen(
     known = heard["lengths"].keys() | heard["failures"].keys()
     if not known <= names or (heard["whole"] and known != names):
         raise InputError(f"{source}: its recordings are not those that {path} notes; name another output")
-    if not heard["whole"]:
+    if heard["whole"]:
+        _check_failures(found, heard["failures"], path)
+    else:
         with stage("listening", len(found)) as advance:
             _hear([recording for recording in found if recording.id not in known], heard, path, begin, advance)
     failures = dict(heard["failures"])
@@ -119,6 +139,20 @@ def listen(
         {each.id: heard["lengths"][each.id] for each in kept},
         list(failures.items()),
     )
+
+
+def _check_failures(found: Sequence[Recording], failures: Mapping[str, str], path: Path) -> None:
+    """``InputError`` where a recording can be read by now, which the run was begun without."""
+    for recording in found:
+        if recording.id in failures:
+            try:
+                deque(Tape(recording, RATE).blocks(), maxlen=0)
+            except ProtophoneError:
+                continue
+            raise InputError(
+                f"{recording.path}: can be read now, but the run of {path.parent.parent} was begun without it; "
+                "name another output to learn from it, or take it out of the recordings"
+            )
 
 
 def _hear(

@@ -8,8 +8,11 @@ that was killed goes on to the same bytes (same machine, CPU, thread count).
 import json
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -26,10 +29,10 @@ from protophone.errors import InputError
 from protophone.files import atomic, read_json, write_json
 from protophone.progress import Stage, silent
 
-__all__ = ["Run", "TrainConfig", "Trainable", "history", "train"]
+__all__ = ["FREE", "Run", "TrainConfig", "Trainable", "history", "train"]
 
 _TOLD = 20  # steps between points of a curve
-_FREE = ("steps", "minutes", "save_every", "device")
+FREE = ("steps", "minutes", "save_every", "device")  # of ``TrainConfig``: may change while a run goes on
 
 
 @config
@@ -163,12 +166,12 @@ def train(
         for name, parameters in model.parameter_groups().items()
     }
     # A run may be continued for longer, elsewhere, or saved at other steps; all else makes it another run.
-    kept = {key: value for key, value in asdict(settings).items() if key not in _FREE}
+    kept = {key: value for key, value in asdict(settings).items() if key not in FREE}
     run = Run(folder, settings={**kept, "model": dump(model.config), "data": data})
     steps = _budget(model, sampler, settings, folder, fabric)
     done = run.resume(model, optimizers)
     model.train()
-    with stage(title, steps) as advance:
+    with stage(title, steps) as advance, _whole_steps() as interrupted:
         told = 0
         for step in range(done, steps):
             rate = settings.learning_rate * _schedule(step, steps, settings)
@@ -179,10 +182,32 @@ def train(
                     run.history.setdefault(name, []).append([step, round(value, 6)])
                 advance(step + 1 - told, note=" ".join(f"{name} {value:.3f}" for name, value in run.smoothed.items()))
                 told = step + 1
-            if (step + 1) % settings.save_every == 0 or step == steps - 1:
+            if (step + 1) % settings.save_every == 0 or step == steps - 1 or interrupted.is_set():
                 run.save(model, optimizers, step + 1)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
     model.eval()
     return run
+
+
+@contextmanager
+def _whole_steps() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event it yields in place of breaking a step in two; a second one does break it."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # signals are the main thread's
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: Any) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow(run: Run, figures: Mapping[str, float], step: int) -> None:
