@@ -63,7 +63,8 @@ def main() -> None:
         if recording.split == args.split and seconds < args.minutes * 60:
             recordings.append(recording)
             seconds += soundfile.info(recording.path).duration
-    ours(model, recordings[:300]), loop(model, recordings[:20])
+    warm = recordings[:300]
+    ours(model, warm), loop(model, warm)
     fast, slow = ours(model, recordings), loop(model, recordings)
     print(f"{len(recordings)} recordings, {seconds / 60:.1f} minutes, {args.threads} threads")
     print(f"protophone {fast:7.2f} s  {seconds / fast:6.0f} x real time")

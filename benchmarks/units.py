@@ -4,11 +4,13 @@
         --items ../shared/data/mboshi/dev/triphone.item --out runs/units
 
 Each cell is fitted or trained on the manifest's ``train`` split alone and scored on ``dev`` with every triplet of the
-item file; its result is kept as JSON, so the command goes on where it was interrupted. ``--full`` adds every codebook
-size and time reduction. Prints a table and draws ``units.png``.
+item file; its result is kept as JSON, so the command goes on where it was interrupted. A result made with other steps,
+another manifest or other items is made anew. ``--full`` adds every codebook size and time reduction. Prints a table and
+draws ``units.png``.
 """
 
 import argparse
+import hashlib
 import json
 import time
 from dataclasses import replace
@@ -93,6 +95,22 @@ def score(vectors, rate, items, distance):
     }
 
 
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def kept(path: Path, settings: dict) -> dict | None:
+    """The result in ``path`` where it was made with ``settings``; says so where it was made with others."""
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    was = result.get("settings")
+    if was == settings:
+        return result
+    print(f"{path}: made with {was or 'settings it does not say'}, not {settings}; making it anew", flush=True)
+    return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, required=True)
@@ -106,17 +124,23 @@ def main() -> None:
     train = [recording for recording in recordings if recording.split == "train"]
     dev = [recording for recording in recordings if recording.split == "dev"]
     items = read_items(args.items)
+    sources = {"manifest": digest(args.manifest), "items": digest(args.items)}
     rows = []
     for system, units, reduction in cells(full=args.full):
         if args.only and system not in args.only:
             continue
         name = f"{system}-{units}-t{reduction}" if units else system
         path = args.out / f"{name}.json"
-        if not path.exists():
+        # Steps are of the VQ-VAE alone: what does not change a result does not make it anew.
+        settings = sources | ({"steps": args.steps} if system == "vqvae" else {})
+        result = kept(path, settings)
+        if result is None:
             begun = time.monotonic()
             if units:
-                # Classical systems leave nothing in their folder but packed features, the same for all of them.
-                folder = args.out / "work" / ("classical" if system in CLASSICAL else name)
+                # Classical systems leave nothing in their folder but packed features, the same for all of them; a
+                # training goes on from what lies in its own, which must be of the same data and as many steps.
+                work = args.out / "work" / sources["manifest"]
+                folder = work / ("classical" if system in CLASSICAL else f"{name}-{args.steps}")
                 encoder = build(system, units, reduction, train, args.steps, folder)
                 vectors, rate, codes, seconds, distance = units_of(encoder, dev)
                 bits = zerospeech_bitrate(codes, seconds)
@@ -124,9 +148,10 @@ def main() -> None:
                 vectors, rate = features_of({"mfcc": MfccConfig, "logmel": LogMelConfig}[system](), dev)
                 bits, distance = None, "angular"
             result = {"system": system, "units": units, "reduction": reduction, "bits": bits, "distance": distance}
+            result |= {"settings": settings}
             result |= score(vectors, rate, items, distance) | {"seconds": time.monotonic() - begun}
             write_json(path, result)
-        rows.append(json.loads(path.read_text()))
+        rows.append(result)
         table(rows[-1:], header=len(rows) == 1)
     plot(rows, args.out / "units.png")
     print(f"{args.out / 'units.png'}")

@@ -1,17 +1,30 @@
 """Bundles: what goes in comes out; missing, altered, foreign and newer ones are refused by name."""
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
 
 from protophone.bundle import FORMAT, Bundle, Part, add_voice, set_card, write_bundle
+from protophone.cli.info import info
+from protophone.encoders import PipelineConfig
 from protophone.errors import BundleError
-from protophone.model import load
+from protophone.model import encoder_part, load
+from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
 from tests.tiny import contents
 
-PART = Part('kind = "x"\n', {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}, {"speakers": ["ŋa"]})
+ENCODER = {
+    "kind": "x",
+    "sample_rate": 16000,
+    "hop": 640,
+    "normalization": "recording",
+    "sizes": [256],
+    "codebook": "c0ffee00",
+    "speakers": ["ŋa"],
+}
+PART = Part('kind = "x"\n', {"w": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}, ENCODER)
 
 
 @pytest.fixture
@@ -43,11 +56,12 @@ def test_a_bundle_lies_in_the_folder_that_discover_wrote(bundle):
 
 def test_voices_are_added_and_replaced_and_the_rest_stays(bundle):
     before = contents(bundle)
-    add_voice(bundle, "v", Part("a = 1\n", {"w": torch.zeros(2)}, {"speakers": ["x"]}))
-    add_voice(bundle, "w", Part("b = 1\n", {"w": torch.ones(2)}, {"speakers": ["y"]}))
-    add_voice(bundle, "v", Part("a = 2\n", {"w": torch.ones(2)}, {"speakers": ["z"]}))
+    x, y, z = ({"speakers": [name], "codebook": "c0ffee00"} for name in "xyz")
+    add_voice(bundle, "v", Part("a = 1\n", {"w": torch.zeros(2)}, x))
+    add_voice(bundle, "w", Part("b = 1\n", {"w": torch.ones(2)}, y))
+    add_voice(bundle, "v", Part("a = 2\n", {"w": torch.ones(2)}, z))
     opened = Bundle(bundle)
-    assert opened.voices == {"v": {"speakers": ["z"]}, "w": {"speakers": ["y"]}}
+    assert opened.voices == {"v": z, "w": y}
     assert opened.voice("v").config == "a = 2\n"
     assert opened.voice("v").weights["w"].tolist() == [1, 1]
     after = contents(bundle)
@@ -93,6 +107,63 @@ def test_an_index_that_is_none_is_named(bundle, text):
     (bundle / "bundle.json").write_text(text)
     with pytest.raises(BundleError, match=r"bundle\.json.*copy"):
         Bundle(bundle)
+
+
+ODD = [None, True, 0, 1.5, [1.5], [None], {"a": 1}]
+
+
+@pytest.mark.parametrize("key", ENCODER)
+def test_an_altered_index_is_named_with_its_key(bundle, key):
+    path = bundle / "bundle.json"
+    rest = {name: value for name, value in ENCODER.items() if name != key}
+    edit(path, encoder=rest)
+    one_line(bundle, f"{path}: lacks encoder.{key}; copy the whole folder again")
+    for value in ODD:
+        edit(path, encoder=rest | {key: value})
+        one_line(bundle, f"{path}: encoder.{key} is {value!r}, not a ")
+
+
+@pytest.mark.parametrize("key", ["files", "encoder", "training", "figures"])
+def test_tables_of_an_index_are_tables(bundle, key):
+    edit(bundle / "bundle.json", **{key: ["x"]})
+    one_line(bundle, f"bundle.json: {key} is ['x'], not a table; copy the whole folder again")
+
+
+@pytest.mark.parametrize(
+    ("voice", "said"),
+    [
+        ([], "holds [], not a table"),
+        ({"codebook": "c"}, "lacks speakers"),
+        ({"speakers": ["x"]}, "lacks codebook"),
+        ({"speakers": "x", "codebook": "c"}, "speakers is 'x', not a list of texts"),
+        ({"speakers": ["x"], "codebook": 7}, "codebook is 7, not a text"),
+    ],
+)
+def test_altered_facts_of_a_voice_are_named_with_their_key(bundle, voice, said):
+    path = bundle / "voices" / "v" / "voice.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(voice))
+    one_line(bundle, f"{path}: {said}; copy the whole folder again")
+
+
+def one_line(bundle, said):
+    with pytest.raises(BundleError) as caught:
+        Bundle(bundle)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("quantizer", [KMeansConfig, GMMConfig, DPGMMConfig])
+def test_info_names_the_quantizer_of_classical_units(tmp_path, capsys, quantizer):
+    config = PipelineConfig(quantizer=quantizer(num_units=4))
+    write_bundle(tmp_path / "b", encoder_part(config.build(), ()), {}, "")
+    info(tmp_path / "b")
+    assert f" {config.quantizer.kind} (pipeline of mfcc) " in capsys.readouterr().out
+
+
+def test_info_names_the_vqvae(tiny_bundle, capsys):
+    info(tiny_bundle)
+    assert re.search(r"system +\S vqvae ", capsys.readouterr().out)
 
 
 def test_a_folder_without_a_bundle_and_one_without_its_index_are_told_apart(bundle):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans as Lloyd
 
+from protophone.errors import InputError
 from protophone.quantizers import KMeansConfig
 from protophone.quantizers.sample import sample_frames
 
@@ -39,6 +40,12 @@ def test_two_units_of_two_points():
     found = KMeansConfig(num_units=2).build(2)
     found.fit(np.array([[0, 0], [4, 2]] * 50, np.float32), seed=0)
     np.testing.assert_allclose(sorted(found.centroids.tolist()), [[0, 0], [4, 2]], atol=1e-5)
+
+
+def test_too_few_frames_name_both_ways_to_ask_for_fewer_units():
+    said = r"3 frames cannot make 8 units; .* fewer units \(--units, or encoder\.quantizer\.num_units\)"
+    with pytest.raises(InputError, match=said):
+        KMeansConfig(num_units=8).build(2).fit(np.zeros((3, 2), np.float32))
 
 
 @pytest.mark.parametrize("limit", [1, 50, 1000])

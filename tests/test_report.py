@@ -340,6 +340,31 @@ def test_curve_points_lie_on_the_axis():
     assert "logarithmic" in falling
 
 
+@pytest.mark.parametrize(
+    ("steps", "values"),
+    [
+        ([0, 1, 2, 3], [1.1701, 1.1702, 1.1703, 1.1704]),
+        ([0, 1], [1.165, 1.175]),
+        ([0], [1.17]),
+        ([20, 12340], [1000.2, 1001.4]),
+        ([1, 2], [-1e-7, 2e-7]),
+        ([0, 7], [123456.0, 123457.0]),
+        ([0, 5], [0.0, 0.0]),
+    ],
+)
+def test_numbers_of_an_axis_are_told_apart_and_steps_are_whole(steps, values):
+    svg = line_chart([Curve("x", "train", steps, values)], across="steps")
+    for side in ("left", "below"):
+        words = [word.replace("\u202f", "") for word in re.findall(rf'<text class="{side}" [^>]*>([^<]+)</text>', svg)]
+        numbers = np.array(words, float)
+        assert len(numbers) >= 2
+        spaces = np.diff(numbers)
+        assert spaces.min() > 0
+        assert np.ptp(spaces) < 0.05 * spaces.max()
+        if side == "below":
+            assert all(word.isdigit() for word in words)
+
+
 def test_long_curves_are_averaged():
     svg = line_chart([Curve("x", "train", np.arange(6000), np.tile([0.0, 2.0], 3000))], across="steps")
     points = np.array([p.split(",") for p in re.search(r'points="([^"]+)"', svg)[1].split()], float)

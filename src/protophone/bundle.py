@@ -5,8 +5,9 @@ format is refused by name.
 """
 
 import hashlib
+import reprlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,48 @@ __all__ = ["FORMAT", "Bundle", "Part", "add_voice", "write_bundle"]
 FORMAT = 1
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1  # not True, which is an int too
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+_Check = tuple[Callable[[object], bool], str]
+_TEXT: _Check = (_is_text, "a text")
+_COUNT: _Check = (_is_count, "a whole number of 1 or more")
+_TEXTS: _Check = (_are_texts, "a list of texts")
+_COUNTS: _Check = (_are_counts, "a list of whole numbers of 1 or more")
+_TABLE: _Check = (_is_table, "a table")
+
+# What is read of an index, and what each must be.
+_INDEX = {"format": _COUNT, "files": _TABLE, "encoder": _TABLE}
+_ENCODER = {
+    "kind": _TEXT,
+    "sample_rate": _COUNT,
+    "hop": _COUNT,
+    "normalization": _TEXT,
+    "sizes": _COUNTS,
+    "codebook": _TEXT,
+    "speakers": _TEXTS,
+}
+_OPTIONAL = {"training": _TABLE, "figures": _TABLE}
+_VOICE = {"speakers": _TEXTS, "codebook": _TEXT}
+
+
 @dataclass(frozen=True)
 class Part:
     """A network on disk: its resolved config as TOML, its weights, and what else its builder must know."""
@@ -33,52 +76,49 @@ class Part:
 
 
 class Bundle:
-    """An opened bundle: ``facts`` is ``bundle.json``; parts are read when asked for."""
+    """An opened bundle: ``facts`` is ``bundle.json``, ``voices`` each ``voice.json``; parts are read when asked for.
+
+    Raises ``BundleError`` naming the file, and the key in it, that is missing, altered or of a newer format.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = find(folder)
-        try:
-            self.facts: dict[str, Any] = read_json(self.folder / "bundle.json")
-        except InputError as error:
-            raise BundleError(f"{error}; copy the bundle again") from None
-        version = self.facts.get("format") if isinstance(self.facts, dict) else None
+        index = self.folder / "bundle.json"
+        self.facts: dict[str, Any] = _table(index)
+        version = self.facts.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise BundleError(
                 f"{self.folder}: bundle format {version}, this protophone reads up to {FORMAT}; "
                 "upgrade with pip install -U protophone"
             )
-        if not isinstance(version, int) or not all(
-            isinstance(self.facts.get(key), dict) for key in ("files", "encoder")
-        ):
-            raise BundleError(
-                f"{self.folder / 'bundle.json'}: lacks format, files or encoder; copy the whole folder again"
-            )
+        _check(index, self.facts, _INDEX)
+        _check(index, self.facts["encoder"], _ENCODER, within="encoder.")
+        _check(index, self.facts, {key: check for key, check in _OPTIONAL.items() if key in self.facts})
         for name, digest in self.facts["files"].items():
             path = self.folder / name
             if not path.is_file():
                 raise BundleError(f"{path}: missing from the bundle; copy the whole folder again")
             if _digest(path) != digest:
                 raise BundleError(f"{path}: altered since the bundle was written; copy the whole folder again")
+        #: Facts of each voice folder, by its name.
+        self.voices: dict[str, dict[str, Any]] = {}
+        for path in sorted((self.folder / "voices").glob("*/voice.json")):
+            self.voices[path.parent.name] = _table(path)
+            _check(path, self.voices[path.parent.name], _VOICE)
 
     def encoder(self) -> Part:
         """The encoder's config, weights and facts."""
         return self._part(self.folder / "encoder.toml", self.folder / "encoder.safetensors", self.facts["encoder"])
 
-    @property
-    def voices(self) -> dict[str, dict[str, Any]]:
-        """Facts of each voice folder (``voice.json``), by its name."""
-        folders = sorted((self.folder / "voices").glob("*/voice.json"))
-        return {path.parent.name: read_json(path) for path in folders}
-
     def voice(self, name: str) -> Part:
         """Config, weights and facts of the voice folder ``name``."""
         folder = self.folder / "voices" / name
-        return self._part(folder / "vocoder.toml", folder / "vocoder.safetensors", read_json(folder / "voice.json"))
+        return self._part(folder / "vocoder.toml", folder / "vocoder.safetensors", self.voices[name])
 
     def _part(self, config: Path, weights: Path, facts: Mapping[str, Any]) -> Part:
         try:
             return Part(config.read_text(encoding="utf-8"), load_file(weights), facts)
-        except (OSError, SafetensorError) as error:
+        except (OSError, UnicodeDecodeError, SafetensorError) as error:
             raise BundleError(f"{weights}: not readable ({error}); copy the whole bundle again") from None
 
 
@@ -94,6 +134,28 @@ def find(folder: str | Path) -> Path:
     raise BundleError(
         f"{folder}: no bundle here (no bundle.json); give a bundle, or the folder that protophone discover wrote"
     )
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``."""
+    try:
+        facts = read_json(path)
+    except InputError as error:
+        raise BundleError(f"{error}; copy the whole folder again") from None
+    if not isinstance(facts, dict):
+        raise BundleError(f"{path}: holds {reprlib.repr(facts)}, not a table; copy the whole folder again")
+    return facts
+
+
+def _check(path: Path, facts: Mapping[str, Any], checks: Mapping[str, _Check], within: str = "") -> None:
+    """``BundleError`` for the first key of ``checks`` that ``facts`` lacks, or holds with another type."""
+    for key, (holds, wanted) in checks.items():
+        if key not in facts:
+            raise BundleError(f"{path}: lacks {within}{key}; copy the whole folder again")
+        if not holds(facts[key]):
+            raise BundleError(
+                f"{path}: {within}{key} is {reprlib.repr(facts[key])}, not {wanted}; copy the whole folder again"
+            )
 
 
 def write_bundle(folder: str | Path, encoder: Part, facts: Mapping[str, Any], card: str) -> None:

@@ -1,6 +1,10 @@
 """``info``: what a bundle is, whom it can speak as, and what was measured of it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from protophone.bundle import Bundle
 
 __all__ = ["info"]
 
@@ -31,7 +35,7 @@ def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
     facts = found.facts["encoder"]
     table = Table(title=str(found.folder), show_header=False)
     rate = facts["sample_rate"] / facts["hop"]
-    table.add_row("system", facts["kind"])
+    table.add_row("system", _system(found))
     table.add_row("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}")
     table.add_row("normalised by", facts["normalization"])
     for name, voice in found.voices.items():
@@ -42,3 +46,15 @@ def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
         table.add_row(name, str(value))
     table.add_row("licence", str(found.facts.get("licence", "not stated")))
     Console(width=120).print(table)
+
+
+def _system(bundle: "Bundle") -> str:
+    """The kind of an encoder; of classical units, of their quantizer and what it takes."""
+    from protophone.config import parse
+    from protophone.encoders import EncoderConfig, PipelineConfig
+
+    union: Any = EncoderConfig  # which no type checker takes for a class
+    config = parse(union, bundle.encoder().config, source=str(bundle.folder / "encoder.toml"))
+    if isinstance(config, PipelineConfig):
+        return f"{config.quantizer.kind} ({config.kind} of {config.features.kind})"
+    return str(config.kind)

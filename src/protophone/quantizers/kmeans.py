@@ -92,5 +92,6 @@ def check_sample(sample: np.ndarray, dim: int, num_units: int) -> None:
         raise InputError(f"frames of {sample.shape[1]} numbers given to a quantizer of {dim}; use the same features")
     if len(sample) < num_units:
         raise InputError(
-            f"{len(sample)} frames cannot make {num_units} units; give more recordings or set num_units lower"
+            f"{len(sample)} frames cannot make {num_units} units; give more recordings or fewer units "
+            "(--units, or encoder.quantizer.num_units)"
         )

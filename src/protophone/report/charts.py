@@ -33,7 +33,7 @@ def line_chart(curves: Sequence[Curve], *, across: str) -> str:
     low, high = _span(np.log10(values) if logarithmic else values)
     first, last = min(0.0, float(steps.min())), max(1.0, float(steps.max()))
     parts = _y_axis(low, high, logarithmic=logarithmic)
-    parts += _x_axis(_ticks(first, last, 5), first, last)
+    parts += _x_axis(_ticks(first, last, 5, whole=True), first, last)
     for split, x, y in lines:
         height = np.log10(y) if logarithmic else y
         points = " ".join(
@@ -82,7 +82,7 @@ def _frame(label: str, parts: list[str], across: str) -> str:
 
 def _y_axis(low: float, high: float, *, logarithmic: bool, unit: str = "") -> list[str]:
     """Rules across the picture and their numbers; ``low`` and ``high`` are powers of ten where logarithmic."""
-    ticks = _log_ticks(low, high) if logarithmic else [(tick, amount(tick)) for tick in _ticks(low, high, 4)]
+    ticks = _log_ticks(low, high) if logarithmic else _ticks(low, high, 4)
     parts = []
     for tick, words in ticks:
         y = _up(tick, low, high)
@@ -91,9 +91,9 @@ def _y_axis(low: float, high: float, *, logarithmic: bool, unit: str = "") -> li
     return parts
 
 
-def _x_axis(ticks: list[float], first: float, last: float) -> list[str]:
+def _x_axis(ticks: list[tuple[float, str]], first: float, last: float) -> list[str]:
     y = _HEIGHT - _BOTTOM + 15
-    return [f'<text class="below" x="{_across(tick, first, last):.1f}" y="{y}">{amount(tick)}</text>' for tick in ticks]
+    return [f'<text class="below" x="{_across(tick, first, last):.1f}" y="{y}">{words}</text>' for tick, words in ticks]
 
 
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
@@ -104,8 +104,15 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
     return [(math.log10(value), amount(value)) for value in values if low <= math.log10(value) <= high]
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
-    return [float(tick) for tick in MaxNLocator(count).tick_values(low, high) if low <= tick <= high]
+def _ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[tuple[float, str]]:
+    """Round numbers from ``low`` to ``high``, with as many digits as tell them apart; ``whole`` ones alone if so."""
+    places = MaxNLocator(count, integer=whole).tick_values(low, high)
+    step = float(places[1] - places[0])
+    # What rounding leaves of nought would be written out.
+    ticks = [0.0 if abs(place) < step / 2 else float(place) for place in places if low <= place <= high]
+    # Three digits, and more until the numbers written are those meant, to a hundredth of what lies between them.
+    digits = next((d for d in range(3, 17) if all(abs(float(f"{t:.{d}g}") - t) < step / 100 for t in ticks)), 17)
+    return [(tick, amount(tick, digits)) for tick in ticks]
 
 
 def _span(values: np.ndarray) -> tuple[float, float]:
