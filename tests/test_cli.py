@@ -101,6 +101,23 @@ def test_one_bad_recording_is_one_line(call, tiny_bundle, tmp_path, name):
     fault_only(call("encode", tiny_bundle, path, "--out", tmp_path / "units"), path.name)
 
 
+def test_a_corrected_recording_is_taken_up_and_all_are_counted(call, tiny_bundle, tiny_corpus, tmp_path):
+    source = shutil.copytree(tiny_corpus, tmp_path / "in")
+    (source / "ana/0.wav").write_text("no sound")
+    command = ("encode", tiny_bundle, source, "--out", tmp_path / "out")
+    fault_only(call(*command), "1 of 6 recordings could not be used")
+    shutil.copy(tiny_corpus / "ana/0.wav", source / "ana/0.wav")
+    for _ in range(2):
+        assert call(*command)[:2] == (0, f"{tmp_path / 'out'}: 6 recordings, 0.2 minutes\n")
+
+
+@pytest.mark.parametrize("share", ["7", "-0.1", "nan"])
+def test_a_share_of_bad_recordings_that_is_none_is_refused(call, tiny_bundle, tiny_corpus, tmp_path, share):
+    result = call("encode", tiny_bundle, tiny_corpus, "--out", tmp_path / "out", "--max-bad", share)
+    one_line(result, f"--max-bad {share}: must be a share, from 0 to 1")
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_recordings_in_a_corpus_are_listed_and_count(call, tiny_bundle, tmp_path):
     corpus = bad_corpus(tmp_path / "a long way to the recordings " / ("deep " * 12).strip(), 20)
     code, out, lines = call("encode", tiny_bundle, corpus, "--out", tmp_path / "few", "--max-bad", "0.3")
@@ -244,7 +261,12 @@ def test_outputs_that_exist_are_refused_and_left_alone(call, tiny_bundle, tiny_c
     shutil.copy(tiny_corpus / "ana/0.wav", source)
     before = source.read_bytes()
     one_line(call("convert", tiny_bundle, source, source), "a.wav", "name another")
-    assert source.read_bytes() == before
+    (tmp_path / "b.wav").write_bytes(before)
+    one_line(call("convert", tiny_bundle, source, tmp_path / "b.wav"), "b.wav: exists already; name another file")
+    assert source.read_bytes() == (tmp_path / "b.wav").read_bytes() == before
+    (tmp_path / "m.jsonl").write_text("corrected by hand")
+    one_line(call("manifest", tiny_corpus, tmp_path / "m.jsonl"), "m.jsonl: exists already; name another file")
+    assert (tmp_path / "m.jsonl").read_text() == "corrected by hand"
 
 
 def test_bundles_that_are_broken_or_newer_are_one_line(call, tiny_bundle, tiny_corpus, tmp_path):

@@ -137,8 +137,7 @@ def test_bad_recordings_are_left_out_and_told_each_with_file_cause_and_cure(mode
     failed = json.loads((tmp_path / "out" / "index.json").read_text())["failed"]
     assert [(entry["id"], entry["reason"]) for entry in failed] == done.failures
     again = encode_corpus(model, found, tmp_path / "out")
-    assert again.failures == done.failures
-    assert again.recordings == 0
+    assert again == done
 
 
 @pytest.mark.parametrize("form", ["units", "npy", "zerospeech"])
@@ -176,7 +175,8 @@ def test_run_again_it_encodes_only_what_is_missing_and_counts_all(model, recordi
     monkeypatch.setattr(model, "encode_batch", None)
     told = []
     done = encode_corpus(model, both, tmp_path / "out", advance=told.append)
-    assert (sum(told), done.recordings, [name for name, _ in done.failures]) == (7, 0, ["bad"])
+    assert (sum(told), done.recordings, [name for name, _ in done.failures]) == (7, 6, ["bad"])
+    assert done.seconds == pytest.approx(sum(soundfile.info(r.path).duration for r in recordings))
     assert contents(tmp_path) == before
 
 
@@ -184,8 +184,65 @@ def test_other_sound_under_the_same_names_is_refused(model, tiny_corpus, tmp_pat
     source = shutil.copytree(tiny_corpus, tmp_path / "in")
     encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
     soundfile.write(source / "ana" / "0.wav", babble(1.2), 16000)
-    with pytest.raises(InputError, match="begun with other settings .files was"):
+    with pytest.raises(InputError, match="the file of 'ana/0' had .* put the former file back, or name another folder"):
         encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", ["units", "shards", "npy"])
+def test_a_recording_that_failed_may_come_back_with_a_good_file(model, recordings, tiny_corpus, tmp_path, form):
+    source = shutil.copytree(tiny_corpus, tmp_path / "in")
+    (source / "ana/1.wav").write_text("no sound")
+    out = tmp_path / "out"
+    first = encode_corpus(model, build(source, "parent")[0], out, form=form)
+    assert (first.recordings, [name for name, _ in first.failures]) == (5, ["ana/1"])
+    assert "ana/1" not in json.loads((out / "index.json").read_text())["file_sizes"]
+    shutil.copy(tiny_corpus / "ana/1.wav", source / "ana/1.wav")
+    second = encode_corpus(model, build(source, "parent")[0], out, form=form)
+    assert (second.recordings, second.failures) == (6, [])
+    assert second.seconds == pytest.approx(sum(soundfile.info(r.path).duration for r in recordings))
+    encode_corpus(model, recordings, tmp_path / "at once", form=form)
+    found, wanted = ({r.id: r.to_json() for r in read_units(path)} for path in (out, tmp_path / "at once"))
+    assert found == wanted
+    soundfile.write(source / "ana/1.wav", babble(1.3), 16000)
+    with pytest.raises(UnitsError, match="the file of 'ana/1' had"):
+        encode_corpus(model, build(source, "parent")[0], out, form=form)
+
+
+def test_a_file_replaced_after_a_kill_counts_from_then_on(model, tiny_corpus, tmp_path, monkeypatch):
+    source = shutil.copytree(tiny_corpus, tmp_path / "in")
+    (source / "ana/0.wav").write_text("no sound")
+    append, appended = corpus.UnitsWriter.append, []
+
+    def stops(writer, record):
+        if len(appended) == 2:
+            raise KeyboardInterrupt
+        appended.append(record.id)
+        append(writer, record)
+
+    monkeypatch.setattr(corpus.UnitsWriter, "append", stops)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+        shutil.copy(tiny_corpus / "ana/0.wav", source / "ana/0.wav")
+        appended[:] = appended[:1] if len(appended) == 2 else appended
+    assert encoded(tmp_path / "out") == ["ana/1", "ana/2", "ana/0"]
+    monkeypatch.setattr(corpus.UnitsWriter, "append", append)
+    assert encode_corpus(model, build(source, "parent")[0], tmp_path / "out").recordings == 6
+
+
+def encoded(folder):
+    """Ids in an unfinished folder."""
+    return [json.loads(line)["id"] for line in (folder / "units.jsonl").read_text().splitlines()]
+
+
+def test_where_every_recording_failed_any_run_begins_anew(model, recordings, tmp_path):
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    done = encode_corpus(model, [Recording(id="bad", path=bad)], tmp_path / "out")
+    assert (done.recordings, len(done.failures)) == (0, 1)
+    encode_corpus(model, recordings, tmp_path / "out", form="shards")
+    encode_corpus(model, recordings, tmp_path / "other", form="shards")
+    assert contents(tmp_path / "out") == contents(tmp_path / "other")
 
 
 def test_too_many_failures_are_a_fault_and_few_are_not():

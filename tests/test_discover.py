@@ -323,6 +323,8 @@ def test_of_several_tapes_and_of_every_speaker_something_is_learned(tmp_path):
     assert sum(map(len, segments.values())) == 95
     clips = replace(survey, lengths={"ana": minute, "bo": minute})
     assert clips.held_out == survey.held_out  # each is all there is of a speaker
-    three = replace(clips, recordings=[*tapes, replace(tapes[0], id="more")], segments=dict.fromkeys(("ana", "bo", "more"), parts))
+    three = replace(
+        clips, recordings=[*tapes, replace(tapes[0], id="more")], segments=dict.fromkeys(("ana", "bo", "more"), parts)
+    )
     three.lengths["more"] = minute
     assert {part.id for part in three.held_out} < {"ana", "more"}

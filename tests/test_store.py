@@ -85,8 +85,9 @@ def test_example_of_the_format_comes_back_character_for_character():
 @pytest.mark.parametrize(
     "line",
     [
-        changed(codes=[[1, 2], [3, 4]], size=[256, 128]),
+        changed(codes=[[1, 2], [3, 4]], size=[256, 128], num_samples=1280),
         changed(codes=[12, 7], durations=[2, 3]),
+        changed(num_samples=3840),  # a frame fewer than the recording has room for
         changed(pitch={"codes": [3, 19], "hop": 1280, "size": 20}),
         changed(pitch={"codes": [3, 19], "hop": 1280, "size": 20, "offset": 5}, offset=240),
         changed(speaker="ŋgɔ́", start=96000, nested={"a": [1, None]}),
@@ -137,6 +138,8 @@ def test_every_kind_of_record_comes_back():
         (changed(codes=[1], durations=[0]), "a duration of 0 frames"),
         (changed(codes=[1, 2], durations=[3, 3]), "last 6 frames of 640 samples, but 3200 samples hold 5"),
         (changed(num_samples=2560), "last 5 frames"),
+        (changed(num_samples=4481), "'tape3_0007': codes last 5 frames of 640 samples, but num_samples is 4481, which"),
+        (changed(num_samples=10**6), "makes 1563; correct num_samples, or encode this recording again"),
         (changed(pitch=[1, 2]), "pitch must be"),
         (changed(pitch={"codes": [20], "hop": 1280, "size": 20}), "pitch codes run from 20 to 20"),
         (changed(pitch={"codes": [1] * 9, "hop": 1280, "size": 20}), "pitch codes last 9"),
@@ -202,7 +205,7 @@ def test_what_is_written_is_read(tmp_path, shard, monkeypatch):
 def test_shard_bytes_are_what_the_format_says(tmp_path):
     """Read without the library that wrote them: header length, JSON header, raw little-endian numbers."""
     with UnitsWriter(tmp_path, settings={}, shard=True) as units:
-        units.append(UnitRecord.from_json(changed(id="a", codes=[1, 2, 255])))
+        units.append(UnitRecord.from_json(changed(id="a", codes=[1, 2, 255], num_samples=1920)))
         units.append(UnitRecord.from_json(changed(id="b", codes=[7], durations=[4])))
     content = (tmp_path / "units-00000.safetensors").read_bytes()
     (length,) = struct.unpack("<Q", content[:8])

@@ -35,7 +35,10 @@ _LONG_SECONDS = 60  # above it a recording is encoded alone, in chunks
 
 @dataclass
 class Done:
-    """What became of a corpus: how many recordings and seconds were encoded, and which failed with what reason."""
+    """What became of a corpus: how many recordings and seconds are done, in this run and before it, and what failed.
+
+    ``failures`` are ids with the reason.
+    """
 
     recordings: int = 0
     seconds: float = 0.0
@@ -70,9 +73,9 @@ def encode_corpus(
 ) -> Done:
     """Units of every recording into ``folder``: ``units.jsonl``, shards, or the vectors they stand for.
 
-    ``advance(count)`` is told of recordings dealt with. Recordings that cannot be used are left out and listed. Raises
-    ``UnitsError`` when ``folder`` holds other units, ``InputError`` when it holds anything else, unless the units may
-    lie ``beside`` that.
+    ``advance(count)`` is told of recordings dealt with. Recordings that cannot be used are left out and listed; every
+    run tries them again. Raises ``UnitsError`` when ``folder`` holds other units, ``InputError`` when it holds anything
+    else, unless the units may lie ``beside`` that.
     """
     folder = Path(folder)
     if not recordings:
@@ -83,7 +86,8 @@ def encode_corpus(
     if form in {"zerospeech", "npy"}:
         settings["form"] = form
     done = Done()
-    with UnitsWriter(folder, settings=settings, shard=form == "shards") as writer:
+    sizes = _file_sizes(recordings)
+    with UnitsWriter(folder, settings=settings, shard=form == "shards", file_sizes=sizes) as writer:
         windows = [recordings[at : at + _WINDOW] for at in range(0, len(recordings), _WINDOW)]
         waiting = [window for window in windows if any(recording.id not in writer.done for recording in window)]
         advance(len(recordings) - sum(map(len, waiting)))
@@ -96,9 +100,8 @@ def encode_corpus(
                 if form in {"zerospeech", "npy"}:
                     _write_vectors(model, made, folder, form)
                 writer.append(made)
-                done.recordings += 1
-                done.seconds += made.num_samples / made.sample_rate
             advance(len(window))
+        done.recordings, done.seconds = len(writer.done), writer.seconds
     return done
 
 
@@ -138,7 +141,7 @@ def decode_corpus(
                 write_json(index, wanted)
             audio.write(path, sound[0], sound.sample_rate)
         done.recordings += 1
-        done.seconds += record.num_samples / record.sample_rate
+        done.seconds += record.seconds
         advance(1)
     return done
 
@@ -161,14 +164,15 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def _identity(recordings: Sequence[Recording]) -> str:
-    """Tells recordings apart by ids, parts, and the names and sizes of their files, which are not read for it."""
-    sizes: dict[Path, int | None] = {}
-    lines = []
-    for each in recordings:
-        if each.path not in sizes:
-            sizes[each.path] = each.path.stat().st_size if each.path.is_file() else None
-        lines.append(json.dumps([each.id, each.start, each.num_samples, each.path.name, sizes[each.path]]))
-    return _digest(lines)
+    """Tells recordings apart by ids, parts, and the names of their files; the sizes may change of those that failed."""
+    return _digest(json.dumps([each.id, each.start, each.num_samples, each.path.name]) for each in recordings)
+
+
+def _file_sizes(recordings: Sequence[Recording]) -> dict[str, int]:
+    """Bytes of each recording's file, without those that are not there: other sound under the same name is noticed."""
+    paths = {each.path for each in recordings}
+    sizes = {path: path.stat().st_size for path in paths if path.is_file()}
+    return {each.id: sizes[each.path] for each in recordings if each.path in sizes}
 
 
 def _read_ahead(

@@ -27,6 +27,8 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
     from protophone.errors import InputError
     from protophone.manifest import build, write
 
+    if out.exists():  # it may have been corrected by hand
+        raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
     found, failures = build(recordings, speaker_from, probe=True)
     left_out((recording.id, str(error)) for recording, error in failures)
     if not found:
@@ -71,10 +73,13 @@ def encode(
     """
     from protophone.cli.progress import bar, left_out
     from protophone.corpus import check_failures, encode_corpus
+    from protophone.errors import InputError
     from protophone.files import refuse_existing
     from protophone.manifest import build
     from protophone.model import load
 
+    if not 0 <= max_bad <= 1:  # nor is NaN
+        raise InputError(f"--max-bad {max_bad:g}: must be a share, from 0 to 1; for 5 of 100 recordings give 0.05")
     if not (out / "index.json").is_file():
         refuse_existing(out)
     model = load(bundle, device=device)
@@ -141,6 +146,8 @@ def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = Non
     audio.probe(source)
     if out.exists() and out.samefile(source):
         raise InputError(f"{out}: is the recording itself; name another file to write to")
+    if out.exists():
+        raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
     sound = load(bundle, device=device).convert(source, voice)
     audio.write(out, sound[0], sound.sample_rate)
     print(f"{out}: {sound.samples.shape[1] / sound.sample_rate:.1f} s")

@@ -86,7 +86,13 @@ class UnitRecord:
                 )
             if len(self.durations) and int(self.durations.min()) < 1:
                 raise UnitsError(f"a duration of {int(self.durations.min())} frames; each run lasts at least one")
-        self._check_length("codes", self.num_frames, self.hop)
+        # A model with its own framing may give a frame fewer than the grid, never more than the recording has room for.
+        room = self._check_length("codes", self.num_frames, self.hop)
+        if self.num_frames < room - 1:
+            raise UnitsError(
+                f"{self.id!r}: codes last {self.num_frames} frames of {self.hop} samples, but num_samples is "
+                f"{self.num_samples}, which makes {room}; correct num_samples, or encode this recording again"
+            )
         if self.pitch is not None:
             self._check_length("pitch codes", len(self.pitch.codes), self.pitch.hop)
         _check_whole("start", self.start, 0)
@@ -94,19 +100,25 @@ class UnitRecord:
         if taken:
             raise UnitsError(f"extra keys {', '.join(taken)} are the format's own; name them otherwise")
 
-    def _check_length(self, what: str, frames: int, hop: int) -> None:
-        # A model with its own framing may give fewer frames than the grid, never more than the recording has room for.
+    def _check_length(self, what: str, frames: int, hop: int) -> int:
+        """How many frames the recording has room for, no fewer than there are."""
         room = -(-self.num_samples // hop)
         if frames > room:
             raise UnitsError(
-                f"{what} last {frames} frames of {hop} samples, but {self.num_samples} samples hold {room}; "
-                "are hop, durations and num_samples those of this recording?"
+                f"{self.id!r}: {what} last {frames} frames of {hop} samples, but {self.num_samples} samples hold {room}"
+                "; are hop, durations and num_samples those of this recording?"
             )
+        return room
 
     @property
     def start(self) -> int:
         """Where a segment begins in its file, in samples at ``sample_rate``; 0 of a whole file."""
         return self.extra.get("start", 0)
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording lasts."""
+        return self.num_samples / self.sample_rate
 
     @property
     def num_frames(self) -> int:

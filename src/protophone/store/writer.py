@@ -8,7 +8,7 @@ what an unbroken one leaves.
 import json
 import os
 import time
-from collections.abc import KeysView
+from collections.abc import KeysView, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,29 +28,54 @@ class UnitsWriter:
     """Writes the units of a corpus into ``folder``, resuming what an earlier run with the same settings left.
 
     ``settings`` is what the units depend on (bundle hash, options), as JSON values; another run's settings are refused
-    with ``UnitsError``. With ``shard`` the units go into shards of 1000 recordings instead of ``units.jsonl``, and an
-    interruption costs the shard that was being filled. Used as a context, leaving it without an error finishes it.
+    with ``UnitsError``, unless every recording failed in it. ``file_sizes`` are the bytes of each recording's file: one
+    that failed may come back with another file, one that is done may not. With ``shard`` the units go into shards of
+    1000 recordings instead of ``units.jsonl``, and an interruption costs the shard that was being filled. Used as a
+    context, leaving it without an error finishes it.
     """
 
-    def __init__(self, folder: str | Path, *, settings: dict[str, Any], shard: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        settings: dict[str, Any],
+        shard: bool = False,
+        file_sizes: Mapping[str, int] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self._head: dict[str, Any] = {"format": _FORMAT, "layout": "shards" if shard else "lines"}
         if shard:
             self._head["records_per_shard"] = RECORDS_PER_SHARD
         self._head["settings"] = json.loads(json.dumps(settings))  # as they will be read back: tuples become lists
+        self._file_sizes = dict(file_sizes or {})
         self._bundle: str | None = None
         self._failed: dict[str, str] = {}
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._complete = self._open_index()
+        found = self._open_index()
+        self._complete = found["complete"] is True
         self._parts: _Lines | _Shards = _Shards(self.folder) if shard else _Lines(self.folder)
-        for recording, bundle in self._parts.recovered:
-            self._check_bundle(recording, bundle)
+        self._seconds = 0.0
+        try:
+            for recording, bundle, seconds in self._parts.recovered:
+                self._check_bundle(recording, bundle)
+                self._check_file(recording, found.get("file_sizes", {}))
+                self._seconds += seconds
+            if not self._complete and found.get("file_sizes", {}) != self._file_sizes:
+                self._begin()  # before any of the files that changed is done
+        except BaseException:
+            self._parts.close()
+            raise
 
     @property
     def done(self) -> KeysView[str]:
         """Ids that need not be encoded again."""
         return self._parts.places.keys()
+
+    @property
+    def seconds(self) -> float:
+        """How long the recordings last that are done, in this run and before it."""
+        return self._seconds
 
     def append(self, record: UnitRecord) -> None:
         """Adds the units of one recording; ``UnitsError`` for an id given before or units of another codebook."""
@@ -60,8 +85,9 @@ class UnitsWriter:
             )
         self._check_bundle(record.id, record.bundle)
         if self._complete:
-            self._write_index({"complete": False})
+            self._begin()
         self._parts.append(record)
+        self._seconds += record.seconds
         self._failed.pop(record.id, None)
 
     def fail(self, recording: str, reason: str) -> None:
@@ -71,6 +97,7 @@ class UnitsWriter:
     def finish(self) -> None:
         """Writes what is still held and the full ``index.json``; nothing can be appended afterwards."""
         self._parts.finish()
+        sizes = {recording: self._file_sizes[recording] for recording in self.done if recording in self._file_sizes}
         self._write_index(
             {
                 "complete": True,
@@ -79,6 +106,7 @@ class UnitsWriter:
                 self._parts.key: self._parts.places,
                 "failed": [{"id": recording, "reason": reason} for recording, reason in self._failed.items()],
             }
+            | ({"file_sizes": sizes} if self._file_sizes else {})
         )
 
     def close(self) -> None:
@@ -96,8 +124,8 @@ class UnitsWriter:
         else:
             self.close()
 
-    def _open_index(self) -> bool:
-        """Begins the index, or compares the one that is there with these settings; True where it is complete."""
+    def _open_index(self) -> dict[str, Any]:
+        """The index that is there, compared with these settings, or the one begun here."""
         index = self.folder / "index.json"
         _remove_leftovers(self.folder)
         if not index.exists():
@@ -106,22 +134,44 @@ class UnitsWriter:
                 raise UnitsError(
                     f"{self.folder}: holds units but no index.json, so not ours to add to; name another folder"
                 )
-            self._write_index({"complete": False})
-            return False
-        found = read_json(index)
+            return self._begin()
+        found: Any = read_json(index)
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise UnitsError(f"{index}: not an index of units in format {_FORMAT}; name another folder to write to")
+        if found.get("complete") is True and self._is_empty():
+            with explained(self.folder):
+                (self.folder / "units.jsonl").unlink(missing_ok=True)  # the layout may be another now
+            return self._begin()
         for key, value in self._head.items():
             if found.get(key) != value:
                 raise UnitsError(
                     f"{self.folder}: begun with other {key} ({_difference(found.get(key), value)}); "
                     "name another folder, or remove this one to start over"
                 )
-        return found.get("complete") is True
+        return found | {"complete": found.get("complete") is True}
+
+    def _is_empty(self) -> bool:
+        """Whether a folder holds no units, as when every recording failed."""
+        lines = self.folder / "units.jsonl"
+        return not (lines.exists() and lines.stat().st_size) and not find_shards(self.folder)
+
+    def _begin(self) -> dict[str, Any]:
+        """Writes the index of units that are not complete: with the sizes of all files, as which are done changes."""
+        state = {"complete": False} | ({"file_sizes": self._file_sizes} if self._file_sizes else {})
+        self._write_index(state)
+        return state
 
     def _write_index(self, state: dict[str, Any]) -> None:
         write_json(self.folder / "index.json", self._head | state)
         self._complete = state["complete"]
+
+    def _check_file(self, recording: str, sizes: Mapping[str, int]) -> None:
+        was, now = sizes.get(recording), self._file_sizes.get(recording)
+        if was is not None and now is not None and was != now:
+            raise UnitsError(
+                f"{self.folder}: the file of {recording!r} had {was} bytes when its units were made, now {now}; "
+                "put the former file back, or name another folder"
+            )
 
     def _check_bundle(self, recording: str, bundle: str) -> None:
         if self._bundle is None:
@@ -141,7 +191,7 @@ class _Lines:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "units.jsonl"
         self.places: dict[str, int] = {}
-        self.recovered: list[tuple[str, str]] = []
+        self.recovered: list[tuple[str, str, float]] = []
         self._size = 0
         if self._path.exists():
             self._recover()
@@ -157,7 +207,7 @@ class _Lines:
                     break
                 record = UnitRecord.from_json(line, str(self._path), number)
                 self.places[record.id] = self._size
-                self.recovered.append((record.id, record.bundle))
+                self.recovered.append((record.id, record.bundle, record.seconds))
                 self._size += len(line)
 
     def append(self, record: UnitRecord) -> None:
@@ -198,14 +248,14 @@ class _Shards:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.places: dict[str, tuple[int, int]] = {}
-        self.recovered: list[tuple[str, str]] = []
+        self.recovered: list[tuple[str, str, float]] = []
         self._held: list[UnitRecord] = []
         shards = find_shards(folder)
         self._number = len(shards)
         for number, shard in enumerate(shards):
             for row, head in enumerate(read_heads(shard)):
                 self.places[head["id"]] = (number, row)
-                self.recovered.append((head["id"], head["bundle"]))
+                self.recovered.append((head["id"], head["bundle"], head["num_samples"] / head["sample_rate"]))
 
     def append(self, record: UnitRecord) -> None:
         record.to_json()  # what cannot be written is refused here, not with the whole shard
