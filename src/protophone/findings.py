@@ -5,6 +5,7 @@ counts from that of the file.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -163,22 +164,23 @@ def _examples(
     segments: Mapping[str, Sequence[Segment]],
     units: int,
 ) -> dict[int, list[Example]]:
-    """The longest runs of each unit within speech, one a recording, with a little sound around them."""
+    """The longest runs of each unit within speech, spread over the recordings, with a little sound around them."""
     places: dict[int, list[tuple[int, int, UnitRecord]]] = {unit: [] for unit in range(units)}
+    each = -(-_EXAMPLES // len(records))  # of a unit in a recording at most
     for record in records:
-        longest: dict[int, tuple[int, int]] = {}
         values, lengths, starts = runs_of(record.codes[0])
         spoken = np.zeros(record.codes.shape[1], bool)
         for segment in segments[record.id]:
             spoken[segment.start // record.hop : -(-segment.end // record.hop)] = True
-        for unit, length, start in zip(values, lengths, starts, strict=True):
-            if spoken[start] and length > longest.get(int(unit), (0, 0))[0]:
-                longest[int(unit)] = (int(length), int(start))
-        for unit, (length, start) in longest.items():
-            places[unit].append((length, start, record))
+        taken: Counter[int] = Counter()
+        for run in np.argsort(-lengths, kind="stable"):
+            unit, start = int(values[run]), int(starts[run])
+            if spoken[start] and taken[unit] < each:
+                taken[unit] += 1
+                places[unit].append((int(lengths[run]), start, record))
     examples: dict[int, list[Example]] = {}
     for unit, found in places.items():
-        for length, start, record in sorted(found, key=lambda place: (-place[0], place[2].id))[:_EXAMPLES]:
+        for length, start, record in sorted(found, key=lambda place: (-place[0], place[2].id, place[1]))[:_EXAMPLES]:
             first, end = max(0, start - 1) * record.hop, (start + length + 1) * record.hop
             part = _part(recordings[record.id], first, end, record.sample_rate)
             seconds = (record.start + first) / record.sample_rate
