@@ -4,22 +4,28 @@
 
 Trains ``configs/vqvae.toml`` and ``configs/code2spec.toml`` on the manifest's train split (going on where it was
 interrupted), and writes ``src/protophone/bundles/prompts``: the bundle with weights in half precision, and
-``sayings.jsonl``, units of recordings of two voices that ``make demo`` speaks.
+``sayings.jsonl``, units of recordings of two voices that ``make demo`` speaks. When its resynthesis has been measured
+(``docs/results.md``), the figures go into the card and ``bundle.json``:
+
+    python examples/ship_bundle.py --manifest ../shared/data/prompts/manifest.jsonl --units runs/dev/units \
+        --results runs/dev/results.json
 """
 
 import argparse
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from protophone.bundle import Bundle, Part, add_voice, write_bundle
+from protophone.bundle import Bundle, Part, add_voice, set_card, write_bundle
 from protophone.cli.progress import bar
 from protophone.manifest import build
+from protophone.metrics.bitrate import zerospeech_bitrate
 from protophone.model import DEFAULT_BUNDLE, load
 from protophone.recipe import load_recipe, run_recipe
-from protophone.store import UnitRecord
+from protophone.store import UnitRecord, read_units
 
 VOICES = ("prompts-en", "prompts-it")
 LICENCE = "CC BY-SA 3.0"
@@ -36,7 +42,7 @@ asterisk-core-sounds-*-g722; CC BY-SA 3.0, Russian CC BY 3.0).
 
 **The voices are real people's.** Do not use them to make anybody believe that these persons said what they did not.
 
-**Figures.** See `docs/results.md`, where each stands beside the command that printed it.
+**Figures.** {figures}
 
 **Limits.** Studio speech of telephone prompts by four persons; pitch is not transmitted, so intonation is lost; other
 languages, rooms and microphones are encoded with more errors. Discover units of your own recordings instead.
@@ -59,6 +65,30 @@ def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
     return folder / "bundle"
 
 
+def note_figures(results: Path, units: Path) -> None:
+    """Puts what ``benchmarks/resynthesis.py`` measured of the shipped bundle into its card and facts."""
+    found = json.loads(results.read_text(encoding="utf-8"))
+    (name,) = [name for name in found["systems"] if name != "untouched"]
+    cer = found["systems"][name]["all"]["cer"]
+    records = list(read_units(units))
+    seconds = sum(record.seconds for record in records)
+    figures = {
+        "recordings": f"{cer['clips']} of split {found['split']}",
+        "bit/s (ZeroSpeech 2019)": round(zerospeech_bitrate([record.codes.T for record in records], seconds), 1),
+        "recogniser": f"{found['settings']['recognizer']}, model {found['settings']['model']}",
+        "CER, %": round(100 * cer["rate"], 1),
+        "CER, times that of the untouched recordings": round(cer["ratio"]["ratio"], 2),
+        "95 % interval of that": [round(bound, 2) for bound in cer["ratio"]["interval"]],
+    }
+    card = (DEFAULT_BUNDLE / "card.md").read_text(encoding="utf-8")
+    line = next(line for line in card.splitlines() if line.startswith("**Figures.**"))
+    said = "; ".join(f"{key}: {value}" for key, value in figures.items())
+    set_card(
+        DEFAULT_BUNDLE, card.replace(line, f"**Figures.** Resynthesis, {said}. More in `docs/results.md`."), figures
+    )
+    print(f"{DEFAULT_BUNDLE / 'card.md'}: {said}")
+
+
 def halved(part: Part) -> Part:
     """Weights in half precision but for the codebook, whose hash must stay."""
     kept = ("quantizer.", "vectors")
@@ -75,7 +105,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/prompts"))
     parser.add_argument("--bundle", type=Path, help="ship this trained bundle instead of training one")
     parser.add_argument("--set", action="append", default=[], help="laid over both recipes, as of protophone train")
+    parser.add_argument("--results", type=Path, help="of benchmarks/resynthesis.py: put its figures into the card")
+    parser.add_argument("--units", type=Path, help="with --results: the units that were spoken")
     args = parser.parse_args()
+    if args.results:
+        note_figures(args.results, args.units)
+        return
     trained = Bundle(args.bundle or train(args.manifest, args.work, args.set))
     part = trained.encoder()
     recordings, _ = build(args.manifest, "manifest", probe=True)
@@ -88,6 +123,7 @@ def main() -> None:
         units=grid["sizes"][0],
         rate=grid["sample_rate"] / grid["hop"],
         minutes=minutes,
+        figures="not measured yet.",
         command=f"recipes configs/vqvae.toml and configs/code2spec.toml, codebook {grid['codebook']}.",
     )
     write_bundle(DEFAULT_BUNDLE, halved(part), facts, card)

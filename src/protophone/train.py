@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -29,7 +29,7 @@ from protophone.errors import InputError
 from protophone.files import atomic, read_json, write_json
 from protophone.progress import Stage, silent
 
-__all__ = ["FREE", "Run", "TrainConfig", "Trainable", "history", "train"]
+__all__ = ["FREE", "Run", "TrainConfig", "history", "train"]
 
 _TOLD = 20  # steps between points of a curve
 FREE = ("steps", "minutes", "save_every", "device")  # of ``TrainConfig``: may change while a run goes on
@@ -57,19 +57,6 @@ class TrainConfig:
     save_every: Count = 100
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     device: str = "auto"
-
-
-class Trainable(Protocol):
-    """A model that can be trained: its ``config``, the parameters of each loss, and what its last batch measured."""
-
-    config: Any
-    figures: dict[str, Tensor]
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters of each name that ``losses`` yields."""
-
-    def losses(self, batch: Any) -> Iterator[tuple[str, Tensor]]:
-        """Pairs of a name and a loss."""
 
 
 @dataclass
