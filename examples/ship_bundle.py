@@ -73,7 +73,7 @@ def note_figures(results: Path, units: Path) -> None:
     records = list(read_units(units))
     seconds = sum(record.seconds for record in records)
     figures = {
-        "recordings": f"{cer['clips']} of split {found['split']}",
+        "measured on": f"{cer['clips']} recordings of split {found['split']}",
         "bit/s (ZeroSpeech 2019)": round(zerospeech_bitrate([record.codes.T for record in records], seconds), 1),
         "recogniser": f"{found['settings']['recognizer']}, model {found['settings']['model']}",
         "CER, %": round(100 * cer["rate"], 1),
@@ -84,7 +84,7 @@ def note_figures(results: Path, units: Path) -> None:
     line = next(line for line in card.splitlines() if line.startswith("**Figures.**"))
     said = "; ".join(f"{key}: {value}" for key, value in figures.items())
     set_card(
-        DEFAULT_BUNDLE, card.replace(line, f"**Figures.** Resynthesis, {said}. More in `docs/results.md`."), figures
+        DEFAULT_BUNDLE, card.replace(line, f"**Figures.** Resynthesis: {said}. More in `docs/results.md`."), figures
     )
     print(f"{DEFAULT_BUNDLE / 'card.md'}: {said}")
 
