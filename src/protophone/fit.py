@@ -23,7 +23,7 @@ from protophone.features.base import FeatureExtractor
 from protophone.progress import Stage, silent
 from protophone.tape import Tape
 from protophone.train import Run, TrainConfig, train
-from protophone.types import Recording
+from protophone.types import FeatureBatch, Recording
 from protophone.vad import Segment
 from protophone.vocoders.code2spec import Code2Spec, Code2SpecConfig, Listener
 
@@ -103,8 +103,10 @@ def _feature_pack(
     @torch.inference_mode()
     def parts(recording: Recording) -> Iterator[np.ndarray]:
         tape = Tape(recording, extractor.sample_rate)
-        mean, deviation = statistics or _moments(tape, extractor).mean_and_deviation()
-        for features in extractor.stream(tape.blocks()):
+        # Of a short recording the features are kept between the two passes, as its sound is.
+        kept = None if tape.whole() is None else list(extractor.stream(tape.blocks()))
+        mean, deviation = statistics or _moments(kept or extractor.stream(tape.blocks())).mean_and_deviation()
+        for features in kept or extractor.stream(tape.blocks()):
             yield ((features.frames[0] - mean) / deviation).numpy()
 
     settings = {"features": repr(extractor.config), "normalization": normalization}
@@ -113,9 +115,9 @@ def _feature_pack(
 
 
 @torch.inference_mode()
-def _moments(tape: Tape, extractor: FeatureExtractor) -> Moments:
+def _moments(chunks: Iterable[FeatureBatch]) -> Moments:
     """Moments of all frames of a recording."""
-    return reduce(Moments.add, map(Moments.of, extractor.stream(tape.blocks())))
+    return reduce(Moments.add, map(Moments.of, chunks))
 
 
 def _statistics(recordings: Sequence[Recording], extractor: FeatureExtractor) -> tuple[Tensor, Tensor]:
@@ -124,7 +126,7 @@ def _statistics(recordings: Sequence[Recording], extractor: FeatureExtractor) ->
     for recording in recordings[:: -(-len(recordings) // _SAMPLED)]:
         # What cannot be read is listed when it is packed.
         with suppress(AudioError):
-            moments.append(_moments(Tape(recording, extractor.sample_rate), extractor))
+            moments.append(_moments(extractor.stream(Tape(recording, extractor.sample_rate).blocks())))
     if not moments:
         raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
     mean, deviation = reduce(Moments.add, moments).mean_and_deviation()
