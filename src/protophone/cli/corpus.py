@@ -144,8 +144,6 @@ def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = Non
 
     audio.check_writable(out)
     audio.probe(source)
-    if out.exists() and out.samefile(source):
-        raise InputError(f"{out}: is the recording itself; name another file to write to")
     if out.exists():
         raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
     sound = load(bundle, device=device).convert(source, voice)

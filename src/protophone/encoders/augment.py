@@ -13,14 +13,13 @@ class AugmentConfig:
     """How strongly the input of the encoder is distorted while the target stays clean.
 
     ``warp`` stretches the mel axis by up to this share (vocal tract length), ``noise`` adds Gaussian noise of up to
-    this many deviations, ``tilt`` a straight line over the bands of this deviation, ``mask`` hides up to this many
-    frames twice a crop. ``warp`` and ``tilt`` need bands for features, so they are for log-mel input.
+    this many deviations, ``tilt`` a straight line over the bands of this deviation. ``warp`` and ``tilt`` need bands
+    for features, so they are for log-mel input.
     """
 
     warp: float = 0.0
     noise: float = 0.0
     tilt: float = 0.0
-    mask: int = 0
 
 
 def augment(frames: Tensor, config: AugmentConfig) -> Tensor:
@@ -39,11 +38,4 @@ def augment(frames: Tensor, config: AugmentConfig) -> Tensor:
     if config.noise:
         strength = config.noise * torch.rand(batch, 1, 1, device=frames.device)
         frames = frames + strength * torch.randn_like(frames)
-    if config.mask:
-        steps = torch.arange(time, device=frames.device)
-        for _ in range(2):
-            start = torch.randint(0, time, (batch, 1), device=frames.device)
-            length = torch.randint(0, config.mask + 1, (batch, 1), device=frames.device)
-            hidden = (steps >= start) & (steps < start + length)
-            frames = frames.masked_fill(hidden.unsqueeze(-1), 0.0)
     return frames

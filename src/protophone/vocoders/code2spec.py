@@ -38,7 +38,7 @@ class Code2SpecConfig:
 
     ``scale`` says in which magnitudes the squared error is counted: ``linear`` as in the paper, or ``log``, which
     weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9;
-    a judge (``adversary``) makes a step several times as long.
+    a judge (``adversary``) makes a step two to three times as long.
     ``unit_weight`` weighs how differently an encoder that listens to bands hears what was made and what was meant;
     other encoders do not listen. ``sharpness`` raises the magnitudes to this power before phases are sought.
     """
