@@ -19,17 +19,19 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import soxr
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
-from speaker_embedding import RATE, SpeakerEmbedder, centroid
 
 from protophone import audio
 from protophone.errors import InputError, ProtophoneError
+from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import write_json
 from protophone.manifest import read
+from protophone.metrics.speaker import centroids
 from protophone.model import Model, load
-from protophone.types import Recording
+from protophone.types import AudioBatch, Recording
 
 KINDS = {"untouched": "source", "resynthesis": "source", "conversion": "target"}  # whose centroid should be nearer
 POOLED = "all"
@@ -71,11 +73,17 @@ def speaker_pairs(texts: list[str], recordings: list[Recording], split: str, voi
     return pairs
 
 
+def embed(embedder: SpeakerEmbedder, samples: np.ndarray) -> np.ndarray:
+    """The vector float32 ``[dim]`` of one sound at the embedder's rate."""
+    return embedder.embed(AudioBatch.from_arrays([samples], embedder.sample_rate))[0].numpy()
+
+
 def enrol(embedder: SpeakerEmbedder, recordings: list[Recording], speaker: str, most: int, seed: int) -> np.ndarray:
     """The centroid of a speaker, from at most ``most`` of the train recordings, drawn by ``seed``."""
     own = [r for r in recordings if r.speaker == speaker and r.split == "train"]
     drawn = np.random.default_rng(seed).permutation(len(own))[:most]
-    return centroid(np.stack([embedder.embed(audio.read(own[i], RATE)) for i in drawn]))
+    vectors = [embed(embedder, audio.read(own[i], embedder.sample_rate)) for i in drawn]
+    return centroids(np.stack(vectors), [speaker] * len(vectors))[speaker]
 
 
 def compare(
@@ -83,18 +91,19 @@ def compare(
     embedder: SpeakerEmbedder,
     clips: list[Recording],
     pair: tuple[str, str],
-    centroids: dict[str, np.ndarray],
+    known: dict[str, np.ndarray],
 ) -> list[Trial]:
     """Trials of the source's recordings ``clips``: untouched, in the source's own voice, in the target's."""
     source, target = pair
     trials = []
     for number, clip in enumerate(clips, start=1):
         units = model.encode(clip)
-        vectors = {"untouched": embedder.embed(audio.read(clip, RATE))}
+        vectors = {"untouched": embed(embedder, audio.read(clip, embedder.sample_rate))}
         for kind, voice in (("resynthesis", source), ("conversion", target)):
-            vectors[kind] = embedder.embed(model.decode(units, voice)[0], model.sample_rate)
+            spoken = soxr.resample(model.decode(units, voice)[0], model.sample_rate, embedder.sample_rate)
+            vectors[kind] = embed(embedder, spoken)
         for kind, vector in vectors.items():
-            cosines = [float(vector @ centroids[speaker]) for speaker in pair]
+            cosines = [float(vector @ known[speaker]) for speaker in pair]
             trials.append(Trial(clip.id, f"{source}:{target}", kind, *cosines))
         if number % 20 == 0:
             print(f"{source}:{target}: {number} of {len(clips)}", file=sys.stderr)
@@ -147,6 +156,7 @@ def main() -> int:
     parser.add_argument("--pairs", required=True, nargs="+", metavar="SOURCE:TARGET")
     parser.add_argument("--enrol", type=int, default=50, help="train recordings a speaker is known by")
     parser.add_argument("--limit", type=int, help="recordings of a source to convert, the first ones; without: all")
+    parser.add_argument("--embedder", default="resemblyzer", help="or an x-vector model's folder or cached name")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of train recordings")
     parser.add_argument("--out", required=True, type=Path, help="results as JSON")
     options = parser.parse_args()
@@ -154,15 +164,15 @@ def main() -> int:
         parser.error("--enrol and --limit must be at least 1")
     try:
         model = load(options.bundle)
-        embedder = SpeakerEmbedder.pretrained()
+        embedder = load_embedder(options.embedder)
         recordings = read(options.manifest)
         pairs = speaker_pairs(options.pairs, recordings, options.split, model.voices)
         speakers = sorted({speaker for pair in pairs for speaker in pair})
-        centroids = {name: enrol(embedder, recordings, name, options.enrol, options.seed) for name in speakers}
+        known = {name: enrol(embedder, recordings, name, options.enrol, options.seed) for name in speakers}
         trials: list[Trial] = []
         for pair in pairs:
             clips = [r for r in recordings if r.split == options.split and r.speaker == pair[0]][: options.limit]
-            trials += compare(model, embedder, clips, pair, centroids)
+            trials += compare(model, embedder, clips, pair, known)
         results = rates(trials)
         write_json(
             options.out,
@@ -170,6 +180,7 @@ def main() -> int:
                 "codebook": model.encoder.codebook.hash,
                 "manifest": hashlib.sha256(options.manifest.read_bytes()).hexdigest()[:16],
                 "split": options.split,
+                **embedder.settings,
                 "enrol": options.enrol,
                 "seed": options.seed,
                 "rates": results,

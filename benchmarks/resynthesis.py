@@ -11,67 +11,18 @@ import argparse
 import hashlib
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
 from rich.console import Console
 from rich.table import Table
 
 from protophone.errors import InputError, ProtophoneError
-from protophone.files import read_json, write_json
-from protophone.metrics.intelligibility import (
-    WhisperRecognizer,
-    count_errors,
-    error_rate,
-    error_ratio,
-    normalize_text,
-)
+from protophone.files import write_json
+from protophone.metrics.intelligibility import AGAINST, NORMALIZATION, Intelligibility, intelligibility
+from protophone.recognizers import Remembered, TextRecognizer, load_recognizer, transcribe_all
 
 UNTOUCHED = "untouched"
-SAVE_EVERY = 10
-
-
-class CachedRecognizer:
-    """A recogniser that remembers, in a JSON file, what it heard in a file of the same bytes and settings."""
-
-    def __init__(self, recognizer: WhisperRecognizer, path: Path | None) -> None:
-        self.recognizer = recognizer
-        self.path = path
-        self.heard: dict[str, str] = read_json(path) if path and path.exists() else {}
-        self.unsaved = 0
-
-    def transcribe(self, sound: Path, language: str) -> str:
-        """What is heard in the file ``sound``."""
-        try:
-            content = sound.read_bytes()
-        except OSError as error:
-            raise InputError(f"{sound}: cannot be read ({error.strerror}); every clip needs its sound") from error
-        state = json.dumps([self.recognizer.settings, language], sort_keys=True).encode()
-        key = hashlib.sha256(state + content).hexdigest()[:32]
-        if key not in self.heard:
-            self.heard[key] = self.recognizer.transcribe(read_sound(sound), language)
-            self.unsaved += 1
-            if self.unsaved >= SAVE_EVERY:
-                self.save()
-        return self.heard[key]
-
-    def save(self) -> None:
-        """Writes what is new to the cache."""
-        if self.path and self.unsaved:
-            write_json(self.path, self.heard)
-            self.unsaved = 0
-
-
-def read_sound(path: Path) -> np.ndarray:
-    """Samples float32 ``[sample]``, mono, at 16 kHz."""
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: not a readable sound file ({error}); make it again") from error
-    return soxr.resample(samples.mean(1), rate, 16000).astype(np.float32)
+TELL_EVERY = 10
 
 
 def read_clips(manifest: Path, split: str) -> list[dict]:
@@ -90,42 +41,46 @@ def read_clips(manifest: Path, split: str) -> list[dict]:
     return clips
 
 
-def transcribe_all(recognizer: CachedRecognizer, clips: list[dict], sounds: list[Path], name: str) -> list[str]:
+def hear(recognizer: TextRecognizer, clips: list[dict], sounds: list[Path], name: str) -> list[str]:
     """Raw answers for every clip, progress on stderr."""
     absent = [str(sound) for sound in sounds if not sound.is_file()]
     if absent:
         raise InputError(f"{name}: {len(absent)} of {len(sounds)} clips have no sound, the first {absent[0]}")
-    answers = []
-    try:
-        for number, (clip, sound) in enumerate(zip(clips, sounds, strict=True), start=1):
-            answers.append(recognizer.transcribe(sound, clip["language"]))
-            if number % SAVE_EVERY == 0:
-                print(f"{name}: {number} of {len(clips)}", file=sys.stderr)
-    finally:
-        recognizer.save()
-    return answers
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if done % TELL_EVERY == 0:
+            print(f"{name}: {done} of {len(clips)}", file=sys.stderr)
+
+    pairs = [(sound, clip["language"]) for clip, sound in zip(clips, sounds, strict=True)]
+    return transcribe_all(recognizer, pairs, advance)
+
+
+def as_dict(found: Intelligibility) -> dict:
+    """Rates with the ratio of errors to those on the untouched clips."""
+    out = {}
+    for name in ("wer", "cer"):
+        rate, times = getattr(found, name), getattr(found, f"{name}_ratio")
+        out[name] = {
+            "rate": rate.estimate.value,
+            "interval": rate.estimate.interval,
+            "errors": rate.errors,
+            "length": rate.length,
+            "clips": rate.clips,
+            "empty": rate.empty,
+        }
+        if times is not None:
+            out[name]["ratio"] = {"ratio": times.value, "interval": times.interval}
+    return out
 
 
 def score(clips: list[dict], answers: list[str], baseline: list[str]) -> dict:
-    """Rates, pooled and by language, with the ratio of errors to those on the untouched clips."""
-    languages = [clip["language"] for clip in clips]
-    references = [normalize_text(clip["text"], clip["language"]) for clip in clips]
-    heard = [normalize_text(text, language) for text, language in zip(answers, languages, strict=True)]
-    before = [normalize_text(text, language) for text, language in zip(baseline, languages, strict=True)]
-    groups = {"all": np.arange(len(clips))}
-    for language in sorted(set(languages)):
-        groups[language] = np.flatnonzero(np.array(languages) == language)
-    empty = np.array([not text for text in heard])
-    out: dict = {group: {} for group in groups}
-    for unit, name in (("word", "wer"), ("character", "cer")):
-        errors, lengths = count_errors(references, heard, unit)
-        untouched, _ = count_errors(references, before, unit)
-        for group, members in groups.items():
-            rate = error_rate(errors[members], lengths[members], empty=int(empty[members].sum()))
-            out[group][name] = asdict(rate)
-            if untouched[members].sum():
-                out[group][name]["ratio"] = asdict(error_ratio(errors[members], untouched[members]))
-    return out
+    """Rates, pooled and by language."""
+    texts, names, languages = ([clip[key] for clip in clips] for key in ("text", "id", "language"))
+    found = intelligibility(texts, answers, baseline, names, languages)
+    return {"all": as_dict(found)} | {language: as_dict(part) for language, part in found.by_language.items()}
 
 
 def show(results: dict[str, dict]) -> None:
@@ -150,12 +105,11 @@ def show(results: dict[str, dict]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--whisper", required=True, help="folder of a faster-whisper model")
+    parser.add_argument("--whisper", required=True, help="a recogniser by name: a faster-whisper model")
     parser.add_argument("--original", required=True, type=Path, help="manifest with text and language")
     parser.add_argument("--split", default="dev")
     parser.add_argument("--sounds", nargs="*", default=[], metavar="NAME=DIR", help="a system and its DIR/ID.wav")
-    parser.add_argument("--cache", type=Path, help="JSON of transcripts kept between runs")
-    parser.add_argument("--threads", type=int, default=0, help="of the recogniser; 0: its own choice")
+    parser.add_argument("--cache", type=Path, help="JSONL of transcripts kept between runs")
     parser.add_argument("--out", required=True, type=Path, help="results as JSON")
     options = parser.parse_args()
     systems: dict[str, Path] = {}
@@ -166,20 +120,19 @@ def main() -> int:
         systems[name] = Path(folder)
     try:
         clips = read_clips(options.original, options.split)
-        recognizer = CachedRecognizer(WhisperRecognizer(options.whisper, threads=options.threads), options.cache)
-        answers = {
-            UNTOUCHED: transcribe_all(
-                recognizer, clips, [options.original.parent / clip["audio"] for clip in clips], UNTOUCHED
-            )
-        }
+        recognizer = load_recognizer(options.whisper)
+        if options.cache:
+            recognizer = Remembered(recognizer, options.cache)
+        untouched = [options.original.parent / clip["audio"] for clip in clips]
+        answers = {UNTOUCHED: hear(recognizer, clips, untouched, UNTOUCHED)}
         for name, folder in systems.items():
             sounds = [folder / f"{clip['id']}.wav" for clip in clips]
-            answers[name] = transcribe_all(recognizer, clips, sounds, name)
+            answers[name] = hear(recognizer, clips, sounds, name)
         results = {name: score(clips, heard, answers[UNTOUCHED]) for name, heard in answers.items()}
         write_json(
             options.out,
             {
-                "settings": recognizer.recognizer.settings,
+                "settings": {**recognizer.settings, "normalization": NORMALIZATION, "against": AGAINST},
                 "manifest": hashlib.sha256(options.original.read_bytes()).hexdigest()[:16],
                 "split": options.split,
                 "systems": results,

@@ -30,9 +30,8 @@ from protophone.features import LogMelConfig, MfccConfig
 from protophone.files import write_json
 from protophone.fit import fit_encoder
 from protophone.manifest import read
-from protophone.metrics.abx import abx, read_items
+from protophone.metrics.abx import abx, by_file, read_items
 from protophone.metrics.bitrate import zerospeech_bitrate
-from protophone.metrics.items import by_file
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
 from protophone.train import TrainConfig
 from protophone.types import AudioBatch
@@ -89,7 +88,8 @@ def units_of(encoder: Encoder, recordings):
 def score(vectors, rate, items, distance):
     names = by_file(list(vectors), items)
     arrays = {file: vectors[name] for file, name in names.items()}
-    results = {s: abx(arrays, items, speaker=s, distance=distance, frame_rate=rate) for s in ("within", "across")}
+    settings = {"distance": distance, "frame_rate": rate, "max_size_group": None, "max_x_across": None}
+    results = {s: abx(arrays, items, speaker=s, **settings) for s in ("within", "across")}
     return {name: 100 * result.error for name, result in results.items()} | {
         f"{name}_interval": [100 * bound for bound in result.interval] for name, result in results.items()
     }

@@ -159,18 +159,21 @@ def spoken(model, tmp_path_factory):
     return folder, recordings, list(read_units(folder / "units"))
 
 
+EVERY = {"max_size_group": None, "max_x_across": None}
+
+
 def test_abx_is_that_of_the_vectors_and_items_of_recordings_left_out_are_counted(model, spoken):
     folder, recordings, records = spoken
     items = read_items(folder / "all.item")
     vectors = {each.path.stem: model.represent(each)[0] for each in recordings}
     found = figures(records, model, items=folder / "all.item", alignment=None)
     for condition in ("within", "across"):
-        wanted = 100 * abx(vectors, items, speaker=condition, frame_rate=100).error
+        wanted = 100 * abx(vectors, items, speaker=condition, frame_rate=100, **EVERY).error
         assert found["abx"][f"{condition} speakers"] == pytest.approx(wanted)
     assert found["abx_items"] == {"scored": 32, "left_out": 0}
     less = figures(records[:2], model, items=folder / "all.item", alignment=None)
     kept = [item for item in items if item.speaker == "ana"]
-    assert less["abx"] == {"within speakers": 100 * abx(vectors, kept, speaker="within", frame_rate=100).error}
+    assert less["abx"] == {"within speakers": 100 * abx(vectors, kept, speaker="within", frame_rate=100, **EVERY).error}
     assert less["abx_items"] == {"scored": 16, "left_out": 16}
     with pytest.raises(InputError, match="ana0: in the items, but is none of the 1 recordings"):
         figures(named("other"), model, items=folder / "all.item", alignment=None)

@@ -29,6 +29,7 @@ __all__ = ["annotate", "page"]
 _MEANINGS = {
     "zerospeech": "ZeroSpeech 2019: entropy of the units, every frame charged",
     "nominal": "frames a second times log2 of the number of units",
+    "polyak": "Polyak 2021: frames a second times the whole bits a unit's number needs",
     "run_length": "each run of one unit charged for the unit and for its length",
     "collapsed": "runs alone, their lengths free",
 }

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 
 def frame_distance(x, y, kind):
     """Distance of two frames, sequences of numbers."""
@@ -10,6 +12,8 @@ def frame_distance(x, y, kind):
     if kind == "euclidean":
         return math.sqrt(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)))
     if kind == "angular":
+        if not any(x) or not any(y):  # no direction
+            return 0.0 if any(x) == any(y) else 1.0
         dot = sum(a * b for a, b in zip(x, y, strict=True))
         size = math.sqrt(sum(a * a for a in x)) * math.sqrt(sum(b * b for b in y))
         return math.acos(max(-1.0, min(1.0, dot / size))) / math.pi
@@ -32,6 +36,25 @@ def dtw(x, y, kind):
     return cost[last] / cells[last]
 
 
+def edit_distance(x, y):
+    """Fewest insertions, deletions and replacements, over the length of the longer string."""
+    known = {}
+
+    def fewest(i, j):
+        if i == 0 or j == 0:
+            return i + j
+        if (i, j) not in known:
+            known[i, j] = min(fewest(i - 1, j) + 1, fewest(i, j - 1) + 1, fewest(i - 1, j - 1) + (x[i - 1] != y[j - 1]))
+        return known[i, j]
+
+    return fewest(len(x), len(y)) / max(len(x), len(y))
+
+
+def token_distance(x, y, kind):
+    """Distance of two tokens, sequences of frames."""
+    return edit_distance(x, y) if kind == "levenshtein" else dtw(x, y, kind)
+
+
 def token(features, item, rate):
     """Frames whose centres lie in the token, or else the one around its middle."""
     frames = features[item.file]
@@ -46,8 +69,8 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def abx(features, items, *, speaker, context, distance, frame_rate):
-    """Error over every triplet."""
+def triplets(features, items, *, speaker, context, distance, frame_rate):
+    """Answers of every triplet, 1 wrong and 0 right, with its items: pair -> speaker -> cell -> [(answer, x, a, b)]."""
     tokens = [token(features, item, frame_rate) for item in items]
     between = {}
 
@@ -55,7 +78,7 @@ def abx(features, items, *, speaker, context, distance, frame_rate):
         if (j, i) in between:
             return between[j, i]
         if (i, j) not in between:
-            between[i, j] = dtw(tokens[i], tokens[j], distance)
+            between[i, j] = token_distance(tokens[i], tokens[j], distance)
         return between[i, j]
 
     cells = {}
@@ -77,7 +100,55 @@ def abx(features, items, *, speaker, context, distance, frame_rate):
                 pair = item_x.phone, item_b.phone
                 cell = item_x.context if context == "within" else None, item_x.speaker
                 entry = cells.setdefault(pair, {}).setdefault(item_a.speaker, {}).setdefault(cell, [])
-                entry.append(wrong)
+                entry.append((wrong, x, a, b))
+    return cells
+
+
+def abx(features, items, **settings):
+    """Error over every triplet."""
+    found = triplets(features, items, **settings)
     return mean(
-        mean(mean(mean(cell) for cell in group.values()) for group in speakers.values()) for speakers in cells.values()
+        mean(mean(mean(one[0] for one in cell) for cell in group.values()) for group in speakers.values())
+        for speakers in found.values()
     )
+
+
+def influence(features, items, **settings):
+    """How the error changes with the weight of each file, by moving each weight a little.
+
+    A triplet counts by the product of three weights; what is expected of its phones does not depend on them. The
+    expectation is ridge regression on phone A and phone B, as least squares with rows for the penalty.
+    """
+    found = triplets(features, items, **settings)
+    cells = [
+        (pair, cell, 1 / len(found) / len(speakers) / len(group))
+        for pair, speakers in found.items()
+        for group in speakers.values()
+        for cell in group.values()
+    ]
+    phones = sorted({item.phone for item in items})
+    share = np.array([share for _, _, share in cells])
+    errors = np.array([mean(one[0] for one in cell) for _, cell, _ in cells])
+    average = float(share @ errors)
+    design = np.zeros((len(cells), 2 * len(phones)))
+    for row, (pair, _, _) in enumerate(cells):
+        design[row, phones.index(pair[0])] = 1
+        design[row, len(phones) + phones.index(pair[1])] = 1
+    penalty = np.eye(2 * len(phones)) / math.sqrt(len(found))
+    rows = np.concatenate([np.sqrt(share)[:, None] * design, penalty])
+    effects = np.linalg.lstsq(rows, np.append(np.sqrt(share) * (errors - average), np.zeros(len(penalty))))[0]
+    expected = average + design @ effects
+
+    def moved(weights):
+        total = 0.0
+        for (_, cell, part), level in zip(cells, expected, strict=True):
+            for wrong, *three in cell:
+                weight = math.prod(weights[items[one].file] for one in three)
+                total += part / len(cell) * weight * (wrong - level)
+        return total
+
+    out = {}
+    for file in sorted({item.file for item in items}):
+        ends = [moved({item.file: 1 + (step if item.file == file else 0) for item in items}) for step in (1e-4, -1e-4)]
+        out[file] = (ends[0] - ends[1]) / 2e-4
+    return out

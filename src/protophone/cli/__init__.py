@@ -3,11 +3,12 @@
 import sys
 from typing import NoReturn
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from protophone import __version__
 from protophone.cli.corpus import convert, decode, encode, manifest
 from protophone.cli.discover import discover
+from protophone.cli.evaluate import compare, evaluate
 from protophone.cli.info import info
 from protophone.cli.train import train
 from protophone.errors import ProtophoneError
@@ -19,8 +20,9 @@ app = App(
     help="Learns the sound units of a language from recordings alone, writes speech as units, and speaks it again.",
     version=__version__,
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),
 )
-for command in (discover, encode, decode, convert, manifest, train, info):
+for command in (discover, encode, decode, convert, evaluate, compare, manifest, train, info):
     app.command(command)
 
 

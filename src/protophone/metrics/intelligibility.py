@@ -1,37 +1,54 @@
-"""Word and character error rates of what a recogniser hears: whether the words are still there.
+"""Whether the words are still there: error rates of what a recogniser hears in sounds, beside the untouched recordings.
 
-Conventions: rates are corpus-level, errors of all clips over length of all references, so a clip weighs by its
-length; every clip counts, and an empty answer is as many deletions as its reference is long. Characters include the
-single spaces between words. Texts are compared after ``normalize_text``; numbers stay as they are written.
+* **Word, character error rate**: substitutions, deletions and insertions of the cheapest alignment (Levenshtein 1966)
+  over the length of the references, of all recordings together, so that each weighs by its length. Both can exceed one:
+  a recogniser that stammers inserts. An empty answer is as many deletions as its reference is long, and is counted.
+* **Phone error rate**: the same of phones, and beside it the mean over recordings of each one's own rate (macro), which
+  published code of the field reports under the same name.
+
+All are against the text. Against what the recogniser hears in the original (dWER, as papers on codecs report), its own
+faults cancel and figures are lower; the two do not compare. A rate says as much of the recogniser as of the sounds:
+read it beside that of the untouched recordings, and as the ratio to it, which is paired.
 """
 
-import hashlib
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import jiwer
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.metrics.interval import bootstrap_ratio
+from protophone.metrics.interval import Estimate, estimate, ratio
+from protophone.types import Recording
 
 __all__ = [
+    "AGAINST",
+    "NORMALIZATION",
     "ErrorRate",
-    "ErrorRatio",
-    "WhisperRecognizer",
-    "character_errors",
+    "Intelligibility",
+    "PhoneErrors",
+    "Scorable",
     "count_errors",
+    "count_text_errors",
     "error_rate",
-    "error_ratio",
+    "intelligibility",
     "normalize_text",
-    "word_errors",
+    "phone_errors",
+    "scorable",
 ]
 
+AGAINST = "the text of the recordings, not what the recogniser hears in the originals"
 _APOSTROPHES = frozenset("'’‘`´ʹ＇")  # noqa: RUF001 - what people type where an apostrophe is meant
 _ELIDING = frozenset({"br", "ca", "co", "fr", "it", "oc", "sc"})  # an apostrophe ends a word: l'eau, dell'arte
+_UNSPACED = frozenset({"bo", "ja", "km", "lo", "my", "th", "yue", "zh"})  # written without spaces between words
+
+NORMALIZATION = (
+    "Unicode NFKC, casefolded; punctuation, symbols and hyphens are spaces; apostrophes vanish, but part words in "
+    f"{', '.join(sorted(_ELIDING))}; Russian ё is е; numbers stay as they are written; in "  # noqa: RUF001
+    f"{', '.join(sorted(_UNSPACED))} spaces vanish and each character is a word"
+)
 
 
 def normalize_text(text: str, language: str) -> str:
@@ -39,7 +56,8 @@ def normalize_text(text: str, language: str) -> str:
 
     Unicode NFKC, casefolded; punctuation and symbols become spaces, hyphens too. An apostrophe inside a word vanishes
     (``don't`` is ``dont``), but parts words in languages (``language``, ISO 639-1) that elide: French ``l'eau`` is
-    ``l eau``, as in Italian, Catalan and their neighbours. In Russian ё is written е, as most printed text does.
+    ``l eau``, as in Italian, Catalan and their neighbours. In Russian ё is written е, as most printed text does. In
+    languages written without spaces between words, there is none.
     """
     text = "".join("'" if letter in _APOSTROPHES else letter for letter in text)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -50,152 +68,198 @@ def normalize_text(text: str, language: str) -> str:
         letter if unicodedata.category(letter)[0] in "LMN" else apostrophe if letter == "'" else " "
         for letter in folded
     ]
-    return " ".join("".join(kept).split())
+    return ("" if language in _UNSPACED else " ").join("".join(kept).split())
 
 
 @dataclass(frozen=True)
-class ErrorRate:
-    """``errors`` over ``length`` (words or characters) of ``clips`` clips, ``empty`` of them with no answer.
+class Scorable:
+    """Which recordings can be scored: ``kept`` are their indices, ``languages`` theirs; others' ids by the reason."""
 
-    ``interval`` is the 95 % bootstrap interval over clips.
+    kept: tuple[int, ...]
+    languages: tuple[str, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+
+
+def scorable(recordings: Sequence[Recording], known: Collection[str], language: str | None = None) -> Scorable:
+    """The recordings with a text, in a language that the recogniser knows (``known``).
+
+    ``language`` is that of recordings whose manifest names none. Raises ``InputError`` where one with a text remains
+    without: a recogniser left to guess the language would be scored on its guess.
     """
+    kept, languages = [], []
+    left_out: dict[str, list[str]] = {}
+    for index, recording in enumerate(recordings):
+        spoken = recording.language or language
+        if not normalize_text(recording.text or "", spoken or ""):
+            left_out.setdefault("no text in the manifest", []).append(recording.id)
+        elif not spoken:
+            raise InputError(
+                f"{recording.id}: its language is not known; name it in the manifest (language), or give --language"
+            )
+        elif spoken not in known:
+            left_out.setdefault(f"the recogniser does not know the language {spoken}", []).append(recording.id)
+        else:
+            kept.append(index)
+            languages.append(spoken)
+    return Scorable(tuple(kept), tuple(languages), {reason: tuple(ids) for reason, ids in left_out.items()})
 
-    rate: float
+
+@dataclass(frozen=True, eq=False)
+class ErrorRate:
+    """``errors`` over ``length`` (words, characters, phones) of ``clips`` recordings, ``empty`` of them unanswered."""
+
+    estimate: Estimate
     errors: int
     length: int
-    interval: tuple[float, float]
     clips: int
     empty: int
 
 
-@dataclass(frozen=True)
-class ErrorRatio:
-    """How many times the errors of another system a system makes on the same clips; 95 % paired bootstrap interval."""
+@dataclass(frozen=True, eq=False)
+class Intelligibility:
+    """Error rates of sounds and of the untouched recordings, and the first over the second, drawn together.
 
-    ratio: float
-    interval: tuple[float, float]
-
-
-def count_errors(
-    references: Sequence[str], hypotheses: Sequence[str], unit: Literal["word", "character"]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Errors and reference length of each clip, both int64 ``[clip]``, of texts that are normalised already.
-
-    Errors are the substitutions, deletions and insertions of the cheapest alignment, each costing one.
+    A ratio is None where nothing was misheard in the untouched recordings, and it would have no meaning. Where there
+    are several languages, ``by_language`` holds the same of each.
     """
-    if len(references) != len(hypotheses):
-        raise InputError(f"{len(references)} references and {len(hypotheses)} answers; give one answer a clip")
-    process = jiwer.process_words if unit == "word" else jiwer.process_characters
-    errors, lengths = np.zeros(len(references), np.int64), np.zeros(len(references), np.int64)
-    for clip, (reference, hypothesis) in enumerate(zip(references, hypotheses, strict=True)):
-        lengths[clip] = len(reference.split()) if unit == "word" else len(reference)
-        if not reference:  # an aligner refuses it: all that was heard is insertions
-            errors[clip] = len(hypothesis.split()) if unit == "word" else len(hypothesis)
-            continue
-        found = process(reference, hypothesis)
-        errors[clip] = found.substitutions + found.deletions + found.insertions
-    return errors, lengths
+
+    wer: ErrorRate
+    cer: ErrorRate
+    untouched_wer: ErrorRate
+    untouched_cer: ErrorRate
+    wer_ratio: Estimate | None
+    cer_ratio: Estimate | None
+    by_language: Mapping[str, "Intelligibility"] = field(default_factory=dict)
+    against: str = AGAINST
+    normalization: str = NORMALIZATION
 
 
-def error_rate(errors: np.ndarray, lengths: np.ndarray, *, empty: int = 0, seed: int = 0) -> ErrorRate:
-    """The corpus-level rate of the per-clip counts that ``count_errors`` gives, ``empty`` of them unanswered.
+@dataclass(frozen=True, eq=False)
+class PhoneErrors:
+    """Phone error rates of the same recordings: ``corpus`` of all phones, ``macro`` the mean of each one's own rate."""
 
-    Raises ``InputError`` where the references hold nothing to count.
+    corpus: ErrorRate
+    macro: Estimate
+
+
+def count_errors(references: Sequence[Sequence[str]], heard: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and reference length of each recording, both int64 ``[recording]``, of sequences of symbols.
+
+    Errors are the substitutions, deletions and insertions of the cheapest alignment, each costing one. A string is a
+    sequence of characters. Raises ``InputError`` where references and answers are not equally many.
     """
-    if not np.sum(lengths):
-        raise InputError(f"references of {len(lengths)} clips with no word in them; an error rate needs their text")
-    return ErrorRate(
-        rate=float(np.sum(errors) / np.sum(lengths)),
-        errors=int(np.sum(errors)),
-        length=int(np.sum(lengths)),
-        interval=bootstrap_ratio(errors, lengths, seed=seed),
-        clips=len(errors),
-        empty=empty,
+    if len(references) != len(heard):
+        raise InputError(f"{len(references)} references and {len(heard)} answers; give one answer a recording")
+    return (
+        np.array([_distance(*pair) for pair in zip(references, heard, strict=True)], np.int64),
+        np.array([len(reference) for reference in references], np.int64),
     )
 
 
-def word_errors(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0) -> ErrorRate:
-    """Word error rate of ``hypotheses``, every clip counted; texts are normalised already."""
-    return error_rate(*count_errors(references, hypotheses, "word"), empty=_empty(hypotheses), seed=seed)
+def count_text_errors(
+    references: Sequence[str], heard: Sequence[str], languages: Sequence[str], unit: Literal["word", "character"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors and reference length of each recording, both int64 ``[recording]``, of texts as they were written.
 
-
-def character_errors(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0) -> ErrorRate:
-    """Character error rate of ``hypotheses``, every clip counted; texts are normalised already."""
-    return error_rate(*count_errors(references, hypotheses, "character"), empty=_empty(hypotheses), seed=seed)
-
-
-def error_ratio(errors: np.ndarray, baseline: np.ndarray, *, seed: int = 0) -> ErrorRatio:
-    """Ratio of two systems' error rates on the same clips, from the errors of each clip, ``[clip]``.
-
-    The references are the same, so their lengths cancel. The bootstrap is paired: both systems are counted on the
-    clips of each draw. Raises ``InputError`` where the baseline makes no error.
+    They are compared after ``normalize_text`` in each one's language. A space between words is a character.
     """
-    interval = bootstrap_ratio(errors, baseline, seed=seed)
-    if not np.sum(baseline):
-        raise InputError(f"the baseline makes no error on {len(baseline)} clips; a ratio to it has no meaning")
-    return ErrorRatio(float(np.sum(errors) / np.sum(baseline)), interval)
+    if not len(references) == len(heard) == len(languages):
+        raise InputError(
+            f"{len(references)} references, {len(heard)} answers, {len(languages)} languages; give one of each a "
+            "recording"
+        )
+    return count_errors(
+        [_symbols(*each, unit) for each in zip(references, languages, strict=True)],
+        [_symbols(*each, unit) for each in zip(heard, languages, strict=True)],
+    )
 
 
-def _empty(hypotheses: Sequence[str]) -> int:
-    return sum(not hypothesis.strip() for hypothesis in hypotheses)
+def error_rate(errors: np.ndarray, lengths: np.ndarray, names: Sequence[str], *, empty: int = 0) -> ErrorRate:
+    """The corpus-level rate of counts ``[recording]``, ``empty`` recordings of which were not answered.
 
-
-class WhisperRecognizer:
-    """A Whisper model through faster-whisper, set so that figures can be compared.
-
-    ``model`` is a folder with ``model.bin``, or the name of a model that lies in the Hugging Face cache already;
-    nothing is fetched. Beam search at temperature 0 alone, language given, no voice detector, no conditioning on
-    previous text, int8 on the CPU; ``settings`` says so, with the model's hash. Raises ``InputError`` where
-    faster-whisper or the model is missing.
+    Raises ``InputError`` where the references hold nothing to count.
     """
-
-    def __init__(self, model: str | Path, *, beam_size: int = 5, threads: int = 0) -> None:
-        try:
-            import faster_whisper
-        except ImportError as error:
-            raise InputError("faster-whisper is not installed; pip install 'protophone[asr]'") from error
-        folder = Path(model)
-        if not folder.is_dir():
-            try:
-                folder = Path(faster_whisper.download_model(str(model), local_files_only=True))
-            except (ValueError, OSError) as error:
-                raise InputError(f"{model}: {_NO_MODEL}") from error
-        weights = folder / "model.bin"
-        if not weights.is_file():
-            raise InputError(f"{folder}: no model.bin in it; {_NO_MODEL}")
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.settings: dict[str, Any] = {
-            "recognizer": f"faster-whisper {faster_whisper.__version__}",
-            "model": digest[:16],
-            "compute_type": "int8",
-            "beam_size": beam_size,
-            "temperature": 0.0,
-            "vad_filter": False,
-            "condition_on_previous_text": False,
-            "without_timestamps": False,
-        }
-        self._decoding = {key: self.settings[key] for key in list(self.settings)[3:]}
-        try:
-            self._model = faster_whisper.WhisperModel(
-                str(folder), device="cpu", compute_type="int8", cpu_threads=threads
-            )
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{folder}: faster-whisper cannot load it ({error}); fetch the model again") from error
-
-    def transcribe(self, samples: np.ndarray, language: str) -> str:
-        """What is said in ``samples`` (float32 ``[sample]``, 16 kHz), known to be in ``language`` (ISO 639-1)."""
-        if language not in self._model.supported_languages:
-            raise InputError(f"{language}: not a language of this model; it knows {self._model.supported_languages}")
-        if samples.ndim != 1 or samples.dtype != np.float32:
-            raise InputError(
-                f"sound of {samples.dtype} {samples.shape}; the recogniser takes float32 [sample] at 16 kHz"
-            )
-        segments, _ = self._model.transcribe(samples, language=language, **self._decoding)
-        return " ".join(segment.text.strip() for segment in segments)
+    if len(names) != len(errors):
+        raise InputError(f"answers for {len(errors)} recordings, names of {len(names)}; give one of each a recording")
+    if len(lengths) and not np.sum(lengths):
+        raise InputError(
+            f"references of {len(lengths)} recordings with nothing in them; an error rate needs their text"
+        )
+    found = estimate(ratio(errors, lengths), names)
+    return ErrorRate(found, int(np.sum(errors)), int(np.sum(lengths)), len(errors), empty)
 
 
-_NO_MODEL = (
-    "not a faster-whisper model on this machine; give a folder with model.bin "
-    "(python -c \"import faster_whisper; faster_whisper.download_model('base', 'FOLDER')\" fetches one)"
-)
+def intelligibility(
+    references: Sequence[str],
+    heard: Sequence[str],
+    untouched: Sequence[str],
+    names: Sequence[str],
+    languages: Sequence[str],
+) -> Intelligibility:
+    """Word and character error rates of texts as a recogniser wrote them, one of each a recording.
+
+    ``heard`` is what was heard in the sounds, ``untouched`` what in the recordings they were made of; ``names`` are
+    what intervals are over. Raises ``InputError`` where there is nothing to score, in all or in one language.
+    """
+    found = _scores(references, heard, untouched, names, languages)
+    by_language = {}
+    for language in sorted(set(languages)) if len(set(languages)) > 1 else ():
+        rows = [row for row, other in enumerate(languages) if other == language]
+        parts = ([values[row] for row in rows] for values in (references, heard, untouched, names, languages))
+        by_language[language] = Intelligibility(**_scores(*parts))
+    return Intelligibility(**found, by_language=by_language)
+
+
+def phone_errors(
+    references: Sequence[Sequence[str]], heard: Sequence[Sequence[str]], names: Sequence[str]
+) -> PhoneErrors:
+    """Phone error rates of sequences of symbols, one a recording: of the corpus, and the mean over recordings.
+
+    Both are of the same recordings. Raises ``InputError`` where a reference is empty, for it has no rate of its own.
+    """
+    errors, lengths = count_errors(references, heard)
+    corpus = error_rate(errors, lengths, names, empty=sum(not len(answer) for answer in heard))
+    if not lengths.all():
+        raise InputError(
+            f"{names[int(np.argmin(lengths))]}: no phone in its reference, as of {int(np.sum(lengths == 0))} of "
+            f"{len(lengths)} recordings; leave them out"
+        )
+    return PhoneErrors(corpus, estimate(ratio(errors / lengths, np.ones(len(lengths))), names))
+
+
+def _scores(
+    references: Sequence[str],
+    heard: Sequence[str],
+    untouched: Sequence[str],
+    names: Sequence[str],
+    languages: Sequence[str],
+) -> dict:
+    found: dict = {}
+    units: tuple[tuple[str, Literal["word", "character"]], ...] = (("wer", "word"), ("cer", "character"))
+    for rate, unit in units:
+        counts = []
+        for prefix, answers in (("", heard), ("untouched_", untouched)):
+            errors, lengths = count_text_errors(references, answers, languages, unit)
+            empty = sum(not normalize_text(*each) for each in zip(answers, languages, strict=True))
+            found[prefix + rate] = error_rate(errors, lengths, names, empty=empty)
+            counts.append(errors)
+        # lengths are the same on both sides and cancel
+        found[f"{rate}_ratio"] = estimate(ratio(*counts), names) if counts[1].any() else None
+    return found
+
+
+def _symbols(text: str, language: str, unit: Literal["word", "character"]) -> Sequence[str]:
+    """What is counted of a text."""
+    normal = normalize_text(text, language)
+    return normal if unit == "character" or language in _UNSPACED else normal.split()
+
+
+def _distance(reference: Sequence[str], heard: Sequence[str]) -> int:
+    if not len(reference):  # an aligner refuses it: all that was heard is insertions
+        return len(heard)
+    # numbers stand for the symbols, which may hold spaces or be spaces themselves
+    numbers = {symbol: str(number) for number, symbol in enumerate(dict.fromkeys((*reference, *heard)))}
+    found = jiwer.process_words(
+        " ".join(numbers[symbol] for symbol in reference), " ".join(numbers[symbol] for symbol in heard)
+    )
+    return found.substitutions + found.deletions + found.insertions

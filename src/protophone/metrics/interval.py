@@ -1,39 +1,109 @@
-"""How far a figure would move with other recordings: the bootstrap over clips."""
+"""How far a figure would move with other recordings: the bootstrap, and the difference of two systems by it.
+
+It is Rubin's (1981, The Bayesian Bootstrap): each draw gives every recording a weight drawn from the exponential
+distribution instead of counting how often it was drawn with replacement. Both give the same spread, but no draw loses
+a recording, so that ABX keeps its cells and a speaker his speech. The weights of a recording depend on its name and the
+seed alone: any two figures on the same recordings are paired, whoever computed them, and when.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from protophone.errors import InputError
 
-__all__ = ["DRAWS", "bootstrap_ratio"]
+__all__ = ["DRAWS", "LEAST_SPEAKERS", "Estimate", "difference", "estimate", "ratio", "speakers_of", "weights_of"]
 
-DRAWS = 2000
-_BLOCK = 4_000_000  # clip multiplicities held at once
+DRAWS = 1000
+LEVEL = 0.95
+LEAST_SPEAKERS = 20  # fewer tell too little of other speakers for an interval over them
 
 
-def bootstrap_ratio(
-    numerator: np.ndarray, denominator: np.ndarray, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of ``sum(numerator) / sum(denominator)`` when whole clips are drawn anew, with replacement.
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A figure, and what it would be in each draw of recordings: ``draws`` float64 ``[draw]``.
 
-    Both are ``[clip]``, paired: a draw takes a clip into both sums or into neither. The interval runs between the
-    ``(1 - level) / 2`` quantiles of ``draws`` draws; the same ``seed`` gives the same interval. A draw whose
-    denominator is zero counts as infinite. Raises ``InputError`` where there is no clip or the counts differ.
+    ``names`` are what was drawn, recordings or speakers.
     """
-    numerator, denominator = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
-    if numerator.shape != denominator.shape or numerator.ndim != 1 or not len(numerator):
+
+    value: float
+    draws: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % of the draws lie in it, as many below as above."""
+        tail = (1 - LEVEL) / 2
+        # a quantile that is one of the draws: interpolating between infinities would give no number
+        low, high = np.quantile(self.draws, [tail, 1 - tail], method="inverted_cdf")
+        return float(low), float(high)
+
+
+def weights_of(names: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """Weights float64 ``[draw, name]`` of recordings, or of each recording's speaker: equal names, equal weights."""
+    column = {
+        name: np.random.default_rng([seed, *hashlib.sha256(name.encode()).digest()]).standard_exponential(draws)
+        for name in dict.fromkeys(names)
+    }
+    return np.stack([column[name] for name in names], axis=1) if names else np.empty((draws, 0))
+
+
+def estimate(
+    statistic: Callable[[np.ndarray], np.ndarray], names: Sequence[str], *, draws: int = DRAWS, seed: int = 0
+) -> Estimate:
+    """A figure with its interval over ``names``, one a recording.
+
+    ``statistic`` gives for weights float64 ``[draw, recording]`` the figure of each draw, ``[draw]``; weights are
+    positive and only their ratios may count. The figure itself is that of equal weights. Raises ``InputError`` where
+    there is no recording, or the figure is no number.
+    """
+    if not names:
+        raise InputError("no recordings to measure; was everything left out?")
+    value = float(statistic(np.ones((1, len(names))))[0])
+    if np.isnan(value):
+        raise InputError(f"a figure of {len(names)} recordings is no number; do they hold what is measured?")
+    drawn = np.asarray(statistic(weights_of(names, draws=draws, seed=seed)), np.float64)
+    return Estimate(value, drawn, tuple(dict.fromkeys(names)))
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The statistic ``sum(numerator) / sum(denominator)`` of two numbers a recording, ``[recording]``.
+
+    Means over recordings have ones below, rates over frames or words their counts. Nothing below is infinite, nothing
+    on either side no number. Raises ``InputError`` where the two do not pair.
+    """
+    over, under = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    if over.shape != under.shape or over.ndim != 1:
+        raise InputError(f"counts of shapes {over.shape} and {under.shape}; give one number a recording in both")
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (weights @ over) / (weights @ under)
+
+    return statistic
+
+
+def speakers_of(speakers: Sequence[str]) -> Sequence[str]:
+    """The speaker of each recording, for intervals over speakers; ``InputError`` where they are too few for one."""
+    found = len(set(speakers))
+    if found < LEAST_SPEAKERS:
         raise InputError(
-            f"counts of shapes {numerator.shape} and {denominator.shape}: a bootstrap over clips needs one number a "
-            "clip in both, for one clip or more"
+            f"{found} speakers: an interval over speakers needs {LEAST_SPEAKERS}, for fewer say little of other "
+            "speakers; take the interval over recordings, which holds for these speakers alone"
         )
-    rng = np.random.default_rng(seed)
-    clips = len(numerator)
-    share = np.full(clips, 1 / clips)
-    ratios = np.empty(draws)
-    step = max(1, _BLOCK // clips)
-    for at in range(0, draws, step):
-        times = rng.multinomial(clips, share, size=min(step, draws - at))
-        below = times @ denominator
-        ratios[at : at + len(times)] = np.where(below > 0, times @ numerator / np.where(below > 0, below, 1), np.inf)
-    # a quantile that is one of the draws: interpolating between infinities would give no number
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return float(low), float(high)
+    return speakers
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """How much higher ``one`` is than ``other`` on the same recordings, paired: both are drawn alike.
+
+    The difference is real where the interval excludes zero. Raises ``InputError`` where the recordings differ.
+    """
+    if set(one.names) != set(other.names) or len(one.draws) != len(other.draws):
+        raise InputError(
+            f"figures on {len(one.names)} and {len(other.names)} recordings that are not the same; measure both "
+            "systems on the same recordings to compare them"
+        )
+    return Estimate(one.value - other.value, one.draws - other.draws, one.names)

@@ -1,0 +1,1 @@
+"""Figures that can be trusted: what is on disk brought to the metrics, and results with intervals and provenance."""

@@ -1,0 +1,115 @@
+"""All that can be measured of a bundle on recordings it was not trained on, in one go: units, ABX, sounds."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from protophone.corpus import decode_corpus, encode_corpus
+from protophone.errors import InputError
+from protophone.evaluate.discrimination import evaluate_abx, write_cells
+from protophone.evaluate.figure import Found, LeftOut
+from protophone.evaluate.plots import heat_map
+from protophone.evaluate.results import Results
+from protophone.evaluate.resynthesis import Measures, measure, pairs_of
+from protophone.evaluate.sources import check_references, recordings_of, representation
+from protophone.evaluate.units import evaluate_bitrate, evaluate_units
+from protophone.files import refuse_existing
+from protophone.model import load
+from protophone.progress import Stage, silent
+from protophone.store import read_units
+
+__all__ = ["evaluate_all"]
+
+
+def evaluate_all(
+    bundle: str | Path,
+    recordings: str | Path,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    items: str | Path | None = None,
+    alignment: str | Path | None = None,
+    asr: str | None = None,
+    language: str | None = None,
+    embedder: str = "resemblyzer",
+    one_person: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "cpu",
+    stage: Stage = silent,
+) -> Results:
+    """Encodes the recordings into ``out``, speaks them where the bundle has a voice, and scores both.
+
+    What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
+    was left out, with the reason. An interrupted run goes on in ``out``.
+    """
+    out = Path(out)
+    if not (out / "units").is_dir():
+        refuse_existing(out)
+    found = recordings_of(recordings, split)
+    check_references([recording.id for recording in found], items=items, alignment=alignment)
+    model = load(bundle, device=device)
+    results = Results(
+        title=f"everything, {Path(bundle).name}",
+        settings={"bundle": str(bundle), "recordings": str(recordings), "split": split, "seed": seed},
+        hashes={"codebook": model.encoder.codebook.hash},
+    )
+    with stage("encoding", len(found)) as advance:
+        done = encode_corpus(model, found, out / "units", advance=advance)
+    if done.failures:
+        examples = tuple(reason for _, reason in done.failures[:3])
+        results.left_out.append(LeftOut("recordings", len(done.failures), "they cannot be used", examples))
+    rates = evaluate_bitrate(out / "units")
+    quality, table = evaluate_units(out / "units", alignment=alignment, seed=seed)
+    if table is not None:
+        heat_map(out / "units_phones.png", table.counts, table.phones)
+    for part in (rates, quality):
+        results.add(part)
+        results.hashes |= part.hashes
+    if items is None:
+        results.left_out.append(LeftOut("measures", 1, "no items were given (--items)", ("ABX",)))
+    else:
+        results.add(_abx(out, items, seed, model.bundle.folder))
+    if not model.voices:
+        results.left_out.append(LeftOut("measures", 1, "the bundle has no voice", ("resynthesis",)))
+        return results
+    records = list(read_units(out / "units"))
+    with stage("speaking", len(records)) as advance:
+        decode_corpus(model, records, out / "sounds", advance=advance)
+    spoken = {record.id for record in records}
+    pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
+    each = Measures(language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
+    wanted = {
+        "f0": replace(each, f0=True),
+        "speaker": replace(each, speaker=True),
+        "quality": replace(each, quality=True),
+    }
+    if asr is None:
+        results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
+    else:  # what asr names was asked for: its faults are errors, not something left out
+        results.add(measure(pairs, [], replace(each, asr=asr), work=out, stage=stage))
+    others = recordings_of(recordings, None)
+    for name, measures in wanted.items():
+        try:
+            results.add(measure(pairs, others, measures, work=out, stage=stage))
+        except InputError as error:
+            results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
+    return results
+
+
+def _abx(out: Path, items: str | Path, seed: int, bundle: Path) -> Found:
+    """Both conditions, of the vectors that the units stand for; items of recordings that are not there are left out."""
+    source = representation(out / "units", bundle=bundle)
+    both = Found()
+    conditions: tuple[Literal["within", "across"], ...] = ("within", "across")
+    for speaker in conditions:
+        try:
+            found, scores = evaluate_abx(source, items, speaker=speaker, seed=seed, missing="skip")
+        except InputError as error:
+            both.left_out.append(LeftOut("measures", 1, str(error), (f"ABX, {speaker}",)))
+            continue
+        write_cells(out / f"abx_{speaker}", scores)
+        both.figures += found.figures
+        both.left_out += found.left_out
+        both.settings |= found.settings
+    return both

@@ -1,0 +1,202 @@
+"""Results on disk: figures with settings, versions, hashes and what was left out, and the draws that compare needs."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from protophone.errors import InputError
+from protophone.evaluate.figure import Figure, Found, LeftOut
+from protophone.files import atomic, read_json, write_json, write_text
+from protophone.metrics.interval import Estimate
+
+__all__ = ["Results", "digest", "dumps", "read_results", "versions", "write_results"]
+
+FORMAT = 1
+_PACKAGES = ("protophone", "numpy", "scipy", "torch", "numba", "scikit-learn", "jiwer")
+
+
+@dataclass(kw_only=True)
+class Results(Found):
+    """What one evaluation found.
+
+    ``settings`` are the options it ran with, ``hashes`` SHA-256 of what it read, by its role, ``versions`` those of the
+    packages that computed it.
+    """
+
+    title: str
+    hashes: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.versions:
+            self.versions = versions()
+
+    def __getitem__(self, name: str) -> Figure:
+        """The figure of that name; ``KeyError`` where there is none."""
+        for figure in self.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(name)
+
+    def protocols(self) -> list[str]:
+        """The settings without which figures cannot be compared: a line for all figures that share them."""
+        sharing: dict[str, list[str]] = {}
+        for figure in self.figures:
+            if figure.protocol:
+                sharing.setdefault(", ".join(_stated(figure.protocol)), []).append(figure.name)
+        return [
+            f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {stated}"
+            for stated, names in sharing.items()
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``results.json`` holds them."""
+        lists: dict[str, list[str]] = {}
+        figures = []
+        for figure in self.figures:
+            row: dict[str, Any] = {
+                "name": figure.name,
+                "value": figure.value,
+                "unit": figure.unit,
+                "better": figure.better,
+                "interval": list(figure.interval) if figure.interval else None,
+                "count": figure.count,
+                "over": figure.over,
+                "protocol": dict(figure.protocol),
+                "note": figure.note,
+            }
+            if figure.estimate is not None:
+                names = sorted(figure.estimate.names)
+                row["drawn"] = _digest_of("\n".join(names).encode())[:8]
+                lists[row["drawn"]] = names
+            figures.append(row)
+        return {
+            "format": FORMAT,
+            "title": self.title,
+            "figures": figures,
+            "left_out": [
+                {"what": each.what, "count": each.count, "reason": each.reason, "examples": list(each.examples)}
+                for each in self.left_out
+            ],
+            "settings": self.settings,
+            "versions": self.versions,
+            "hashes": self.hashes,
+            "drawn": lists,
+        }
+
+    def markdown(self) -> str:
+        """The table as Markdown, with what was left out below it."""
+        lines = [f"# {self.title}", "", "| figure | value | 95 % interval | on | |", "|---|---|---|---|---|"]
+        lines += ["| " + " | ".join(cell.replace("|", "/") for cell in figure.row()) + " |" for figure in self.figures]
+        lines += ["", *(f"- {each}" for each in self.protocols())]
+        lines += ["", *(f"- {each.line()}" for each in self.left_out)] if self.left_out else []
+        return "\n".join([*lines, ""])
+
+
+def write_results(folder: str | Path, results: Results) -> Path:
+    """``results.json``, ``results.md`` and ``draws.safetensors`` into ``folder``; the first of them is written last.
+
+    A folder of results of another kind is refused.
+    """
+    folder = Path(folder)
+    path = folder / "results.json"
+    if path.exists() and read_results(folder).title != results.title:
+        raise InputError(f"{folder}: holds results of another evaluation; name another folder")
+    draws = {
+        str(number): figure.estimate.draws.astype(np.float64)
+        for number, figure in enumerate(results.figures)
+        if figure.estimate is not None
+    }
+    with atomic(folder / "draws.safetensors") as temporary:
+        save_file(draws, temporary)
+    write_text(folder / "results.md", results.markdown())
+    write_json(path, results.as_dict())
+    return path
+
+
+def read_results(path: str | Path) -> Results:
+    """Results that ``write_results`` wrote, from their folder or ``results.json``; ``InputError`` for anything else."""
+    path = Path(path)
+    path = path / "results.json" if path.is_dir() else path
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int) or "figures" not in content:
+        raise InputError(f"{path}: not results of protophone evaluate; give a folder that --out named")
+    if content["format"] > FORMAT:
+        raise InputError(f"{path}: of format {content['format']}, newer than this protophone's {FORMAT}; update it")
+    try:
+        draws = load_file(path.with_name("draws.safetensors"))
+        figures = [
+            _figure(row, content["drawn"], draws.get(str(number))) for number, row in enumerate(content["figures"])
+        ]
+        left_out = [LeftOut(**(each | {"examples": tuple(each["examples"])})) for each in content["left_out"]]
+        rest = {key: content[key] for key in ("title", "settings", "hashes", "versions")}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: broken, or its draws.safetensors is ({error}); evaluate again") from error
+    return Results(figures=figures, left_out=left_out, **rest)
+
+
+def _figure(row: Mapping[str, Any], lists: Mapping[str, list[str]], draws: np.ndarray | None) -> Figure:
+    values = {key: row[key] for key in ("name", "value", "unit", "better", "count", "over", "protocol", "note")}
+    estimate = None
+    if "drawn" in row:
+        if draws is None or draws.ndim != 1:
+            raise ValueError(f"no draws of {row['name']}")
+        estimate = Estimate(row["value"], draws, tuple(lists[row["drawn"]]))
+    interval = None if row["interval"] is None else (float(row["interval"][0]), float(row["interval"][1]))
+    return Figure(estimate=estimate, interval=interval, **values)
+
+
+def _stated(protocol: Mapping[str, Any]) -> list[str]:
+    parts = []
+    for name, value in protocol.items():
+        if isinstance(value, list | tuple):
+            value = " ".join(map(str, value))  # noqa: PLW2901
+        parts.append(
+            f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        )
+    return parts
+
+
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of Python and of the packages that figures come from; ``more`` names further ones, where installed."""
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    for name in (*_PACKAGES, *more):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def digest(path: str | Path) -> str:
+    """Sixteen hex digits of the SHA-256 of a file, or of the names and contents of all files of a folder."""
+    path = Path(path)
+    if path.is_dir():
+        parts = (
+            f"{each.relative_to(path).as_posix()}\0{digest(each)}\n"
+            for each in sorted(path.rglob("*"))
+            if each.is_file()
+        )
+        return _digest_of("".join(parts).encode())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def dumps(results: Results, more: Mapping[str, Any] | None = None) -> str:
+    """Results as JSON for machines, without the names that were drawn; ``more`` comes first."""
+    content = results.as_dict()
+    del content["drawn"]
+    return json.dumps({**(more or {}), **content}, indent=1, ensure_ascii=False)

@@ -1,0 +1,137 @@
+"""Sounds made from units beside their originals: what is left of the words, the tune, the speaker, the quality."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from protophone import audio
+from protophone.errors import InputError
+from protophone.evaluate.figure import Found, LeftOut
+from protophone.evaluate.intelligibility import hear
+from protophone.evaluate.pairs import Pair
+from protophone.evaluate.pitch import compare_pitch
+from protophone.evaluate.quality import compare_quality
+from protophone.evaluate.results import Results, digest
+from protophone.evaluate.sources import recordings_of
+from protophone.evaluate.voices import compare_voices, persons_of
+from protophone.files import inside
+from protophone.metrics.interval import speakers_of
+from protophone.progress import Stage, silent
+from protophone.types import Recording
+
+__all__ = ["Measures", "evaluate_resynthesis", "measure", "pairs_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured of sounds, and how.
+
+    ``asr`` names a recogniser, ``tracker`` of pitch is Praat's where that is installed; ``voice`` is the speaker whom
+    all sounds shall sound like (None: each recording's own), ``enrol`` a manifest of recordings that speakers are known
+    by (None: the originals' own), each of ``one_person`` lists speakers who are one person, apart by commas; ``over``
+    is what intervals are over.
+    """
+
+    asr: str | None = None
+    language: str | None = None
+    f0: bool = False
+    tracker: Literal["praat", "protophone"] | None = None
+    speaker: bool = False
+    embedder: str = "resemblyzer"
+    voice: str | None = None
+    enrol: Path | None = None
+    one_person: tuple[str, ...] = ()
+    quality: bool = False
+    missing: Literal["error", "skip"] = "error"
+    over: Literal["recordings", "speakers"] = "recordings"
+    seed: int = 0
+
+
+def evaluate_resynthesis(
+    original: str | Path,
+    sounds: str | Path,
+    measures: Measures,
+    *,
+    split: str | None = None,
+    work: Path | None = None,
+    stage: Stage = silent,
+) -> Results:
+    """The figures that ``measures`` asks for, of ``sounds/ID.wav`` beside the recordings of the manifest ``original``.
+
+    What takes long is kept in ``work``, a folder, and not done again. Raises ``InputError`` where nothing is asked for,
+    a sound is missing (unless ``missing`` is ``skip``), or a measure lacks what it needs.
+    """
+    if not (measures.asr or measures.f0 or measures.speaker or measures.quality):
+        raise InputError("nothing to measure; give --asr MODEL, --f0, --speaker, --quality, or several of them")
+    pairs, left_out = pairs_of(recordings_of(original, split), sounds, measures.missing)
+    others = recordings_of(measures.enrol or original, None) if measures.speaker else []
+    settings = asdict(measures) | {"original": str(original), "sounds": str(sounds), "split": split}
+    settings |= {"enrol": None if measures.enrol is None else str(measures.enrol)}
+    results = Results(
+        title=f"resynthesis, {sounds}",
+        settings=settings,
+        left_out=left_out,
+        hashes={"original": digest(original), "sounds": digest(sounds)},
+    )
+    results.add(measure(pairs, others, measures, work=work, stage=stage))
+    return results
+
+
+def measure(
+    pairs: Sequence[Pair], others: Sequence[Recording], measures: Measures, *, work: Path | None, stage: Stage
+) -> Found:
+    """What ``measures`` asks for, of pairs of sounds; ``others`` are recordings that speakers may be known by."""
+    names = _names(pairs, measures.over)
+    found = Found()
+    if measures.asr:
+        found.add(hear(pairs, names, measures.asr, measures.language, work=work, stage=stage))
+    if measures.f0:
+        found.add(compare_pitch(pairs, names, measures.tracker, stage=stage))
+    if measures.speaker:
+        persons = persons_of(others, measures.one_person)
+        voice, seed = measures.voice, measures.seed
+        found.add(compare_voices(pairs, names, measures.embedder, others, persons, voice=voice, seed=seed, stage=stage))
+    if measures.quality:
+        found.add(compare_quality(pairs, names, work=work, stage=stage))
+    found.figures = [replace(figure, over=measures.over) for figure in found.figures]
+    return found
+
+
+def pairs_of(
+    recordings: Sequence[Recording], sounds: str | Path, missing: Literal["error", "skip"]
+) -> tuple[list[Pair], list[LeftOut]]:
+    """Each recording with its sound ``ID.wav`` (or another sound file of that name), and those without.
+
+    Raises ``InputError`` where one is missing and shall not be, or all are.
+    """
+    folder = Path(sounds)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give one with a sound ID.wav of each recording")
+    pairs, absent = [], []
+    for recording in recordings:
+        candidates = (inside(folder, recording.id, suffix) for suffix in (".wav", *audio.EXTENSIONS))
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            absent.append(recording.id)
+        else:
+            pairs.append(Pair(recording, path))
+    if absent and (missing == "error" or not pairs):
+        raise InputError(
+            f"{folder}: no sound of {len(absent)} of {len(recordings)} recordings, the first {absent[0]}; make them, "
+            "give --split of those that were made, or --missing skip to leave them out"
+        )
+    left_out = (
+        [LeftOut("recordings", len(absent), f"no sound of them in {folder}", tuple(absent[:3]))] if absent else []
+    )
+    return pairs, left_out
+
+
+def _names(pairs: Sequence[Pair], over: str) -> list[str]:
+    """What intervals are drawn over: recordings, or speakers where there are enough."""
+    if over == "recordings":
+        return [pair.id for pair in pairs]
+    unknown = next((pair.id for pair in pairs if pair.recording.speaker is None), None)
+    if unknown is not None:
+        raise InputError(f"{unknown}: no speaker is named in the manifest; an interval over speakers needs all of them")
+    return list(speakers_of([pair.recording.speaker or "" for pair in pairs]))
