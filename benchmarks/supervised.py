@@ -16,13 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone import audio
-from protophone.evaluate.sources import alignments_of, items_of, recordings_of
+from protophone.evaluate.references import alignments_of, items_of
+from protophone.evaluate.sources import recordings_of
 from protophone.features import LogMelConfig
-from protophone.files import write_json
+from protophone.files import atomic, write_json
 from protophone.metrics.abx import abx
 from protophone.types import AudioBatch
 
@@ -47,7 +49,10 @@ class Classifier(nn.Module):
         self.first = nn.Conv1d(bands, width, 5, padding=2)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(drop), nn.Conv1d(width, width, 5, padding=2 * d, dilation=d)
+                nn.BatchNorm1d(width),
+                nn.ReLU(),
+                nn.Dropout(drop),
+                nn.Conv1d(width, width, 5, padding=2 * d, dilation=d),
             )
             for d in (1, 2, 3, 4)
         )
@@ -120,9 +125,14 @@ def learn(train, phones, steps, seed):
 
 
 @torch.inference_mode()
-def posteriors(networks, frames):
-    """Mean posteriors ``[frame, phone]`` of several networks."""
-    return torch.stack([network(frames[None])[0].softmax(0) for network in networks]).mean(0).T.numpy()
+def scores_of(networks, frames):
+    """Mean log posteriors ``[frame, phone]`` of several networks."""
+    return torch.stack([network(frames[None])[0].log_softmax(0) for network in networks]).mean(0).T
+
+
+def posteriors(scores, temperature):
+    """Posteriors float32 ``[frame, phone]`` of log posteriors, flatter at a higher temperature."""
+    return (scores / temperature).softmax(1).numpy()
 
 
 def main() -> None:
@@ -132,10 +142,11 @@ def main() -> None:
     parser.add_argument("--alignment", type=Path, required=True)
     parser.add_argument("--split", default="dev")
     parser.add_argument("--ignore", nargs="*", default=["SPN"], help="labels of the alignment that say nothing")
-    parser.add_argument("--folds", type=int, default=10)
+    parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--networks", type=int, default=2, help="a fold, their posteriors averaged")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=Path("runs/supervised"), help="for folds that are done")
     parser.add_argument("--out", type=Path, help="results as JSON")
     args = parser.parse_args()
     recordings = recordings_of(args.manifest, args.split)
@@ -148,21 +159,25 @@ def main() -> None:
     scored, right, labelled = {}, 0, 0
     for fold in range(args.folds):
         begun = time.monotonic()
-        train = [data[name] for name, number in fold_of.items() if number != fold]
-        networks = [
-            learn(train, len(names), args.steps, args.seed + 100 * fold + each) for each in range(args.networks)
-        ]
-        for name in (name for name, number in fold_of.items() if number == fold):
-            scored[name] = posteriors(networks, data[name].frames)
-            known = data[name].phones.numpy() != UNKNOWN
-            right += int((scored[name].argmax(1) == data[name].phones.numpy())[known].sum())
+        kept = args.work / f"{args.folds}-{fold}-{args.steps}-{args.networks}-{args.seed}.safetensors"
+        if not kept.exists():
+            train = [data[name] for name, number in fold_of.items() if number != fold]
+            seeds = [args.seed + 100 * fold + each for each in range(args.networks)]
+            networks = [learn(train, len(names), args.steps, seed) for seed in seeds]
+            own = [name for name, number in fold_of.items() if number == fold]
+            with atomic(kept) as temporary:
+                save_file({name: scores_of(networks, data[name].frames).contiguous() for name in own}, temporary)
+            print(f"fold {fold}: {time.monotonic() - begun:.0f} s", flush=True)
+        for name, scores in load_file(kept).items():
+            scored[name] = scores
+            known = data[name].phones != UNKNOWN
+            right += int((scores.argmax(1) == data[name].phones)[known].sum())
             labelled += int(known.sum())
-        print(f"fold {fold}: {time.monotonic() - begun:.0f} s", flush=True)
     print(f"{len(names)} phones, {100 * right / labelled:.1f} % of {labelled} frames right")
     items, files, _ = items_of(list(scored), args.items)
-    arrays = {file: scored[name] for file, name in files.items()}
     found = {"frame_accuracy": right / labelled}
-    for distance in ("kl_symmetric", "angular"):
+    for distance, temperature in (("angular", 1), ("kl_symmetric", 1), ("kl_symmetric", 2), ("kl_symmetric", 4)):
+        arrays = {file: posteriors(scored[name], temperature) for file, name in files.items()}
         for speaker in ("within", "across"):
             result = abx(
                 arrays,
@@ -174,8 +189,11 @@ def main() -> None:
                 max_x_across=None,
             )
             low, high = (100 * bound for bound in result.interval)
-            found[f"{speaker} {distance}"] = [result.error, *result.interval]
-            print(f"{speaker:7} {distance:13} {100 * result.error:6.2f} ({low:.2f} to {high:.2f})")
+            found[f"{speaker}, {distance}, temperature {temperature}"] = [result.error, *result.interval]
+            print(
+                f"{speaker:7} {distance:13} temperature {temperature} {100 * result.error:6.2f} "
+                f"({low:.2f} to {high:.2f})"
+            )
     if args.out:
         write_json(args.out, found)
 

@@ -35,6 +35,7 @@ NO_BREAK = ["tʃ", "a b", "", "ʃ", " "]  # symbols that words could not be
         ("ln", "nábɔ́ngɔ́ na yɔ̌", "nábɔ\u0301ngɔ\u0301 na yɔ\u030c"),
         ("hi", "नमस्ते, दुनिया।", "नमस्ते दुनिया"),
         ("ja", "今日は、 いい天気。", "今日はいい天気"),
+        ("th", "R\u00b8", "\u0157"),  # the bare cedilla comes with a space, which goes
         ("en", "...", ""),
     ],
 )

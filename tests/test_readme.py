@@ -38,6 +38,9 @@ def test_commands_are_called_as_they_can_be(line):
     if len(words) == 1:  # only named in passing
         assert words[0] in [*app, "--help", "--version"]
         return
+    if len(words) == 2 and words[0] == "evaluate":
+        assert words[1] in app["evaluate"]
+        return
     app.parse_args(words, exit_on_error=False, print_error=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from protophone.evaluate.sources import alignments_of, check_references, items_of
+from protophone.evaluate.references import alignments_of, check_references, items_of
 from protophone.metrics.abx import abx
 from protophone.metrics.bitrate import bit_rates
 from protophone.metrics.units import perplexity

@@ -35,9 +35,10 @@ class Ledger:
         if key not in self._known:
             value = answer()
             with self._writing:
-                if self.path is not None:
-                    _append(self.path, json.dumps({"key": key, "value": value}, ensure_ascii=False))
-                self._known[key] = value
+                if key not in self._known:  # another thread may have been asked the same meanwhile
+                    if self.path is not None:
+                        _append(self.path, json.dumps({"key": key, "value": value}, ensure_ascii=False))
+                    self._known[key] = value
         return self._known[key]
 
 

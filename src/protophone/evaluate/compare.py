@@ -80,6 +80,8 @@ def systems_in(paths: Sequence[str | Path]) -> dict[str, Path]:
     """
     folders: dict[Path, None] = {}
     for path in map(Path, paths):
+        if not path.exists():
+            raise InputError(f"{path}: not there; name folders that protophone evaluate wrote with --out")
         for folder in (path, path.parent):
             if (folder / "results.json").is_file():
                 folders[folder.resolve()] = None
@@ -130,12 +132,12 @@ def compare(results: dict[str, Results]) -> Comparison:
 def write_comparison(folder: str | Path, paths: dict[str, Path]) -> tuple[Comparison, Path | None]:
     """``compare.json``, ``compare.md`` and the plot ``abx_bitrate.png`` of the systems' results, into ``folder``.
 
-    The plot's path is None where no system has both a ZeroSpeech bit rate and an ABX error.
+    The plot's path is None where no system has both a ZeroSpeech bit rate above 0 and an ABX error.
     """
     folder = Path(folder)
     results = {name: read_results(path) for name, path in paths.items()}
     found = compare(results)
-    points = [point for name, result in results.items() if (point := _point(name, result))]
+    points = _points(results)
     picture = None
     if points:
         picture = folder / "abx_bitrate.png"
@@ -169,13 +171,24 @@ def write_comparison(folder: str | Path, paths: dict[str, Path]) -> tuple[Compar
     return found, picture
 
 
-def _point(name: str, result: Results) -> Point | None:
-    figures = {figure.name: figure for figure in result.figures}
-    rate, error = figures.get(RATE), figures.get(ERROR)
-    if rate is None or error is None:
-        return None
-    low, high = error.interval or (error.value, error.value)
-    return Point(name, rate.value, 100 * error.value, (100 * low, 100 * high))
+def _points(results: dict[str, Results]) -> list[Point]:
+    """The systems with both figures, and a rate above 0, which a logarithmic scale needs.
+
+    Where ABX was measured in several ways, names say which.
+    """
+    found: list[tuple[str, Figure, Figure]] = []
+    for name, result in results.items():
+        figures = {figure.name: figure for figure in result.figures}
+        rate, error = figures.get(RATE), figures.get(ERROR)
+        if rate is not None and error is not None and rate.value > 0:
+            found.append((name, rate, error))
+    alike = len({error.key for _, _, error in found}) == 1
+    points = []
+    for name, rate, error in found:
+        low, high = error.interval or (error.value, error.value)
+        shown = name if alike else f"{name} [{_told_apart(error.key, ERROR, results)}]"
+        points.append(Point(shown, rate.value, 100 * error.value, (100 * low, 100 * high)))
+    return points
 
 
 def _told_apart(key: str, name: str, results: dict[str, Results]) -> str:

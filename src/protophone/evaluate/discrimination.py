@@ -6,9 +6,10 @@ from typing import Literal
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.evaluate.figure import Found, LeftOut, estimated
+from protophone.evaluate.figure import Found, LeftOut, Over, estimated
+from protophone.evaluate.references import items_of
+from protophone.evaluate.representation import Representation
 from protophone.evaluate.results import digest
-from protophone.evaluate.sources import Representation, items_of
 from protophone.files import write_text
 from protophone.metrics.abx import ABXResult, Distance, abx
 
@@ -28,12 +29,13 @@ def evaluate_abx(
     max_x_across: int | None = None,
     seed: int = 0,
     missing: Literal["error", "skip"] = "error",
+    over: Over = "recordings",
 ) -> tuple[Found, ABXResult]:
     """The ABX error of a representation on an item file, and the scores it was made from.
 
     ``missing`` says what to do about items of recordings that are not there, or that end past their features: stop, or
-    leave them out and report how many. Raises ``InputError`` for features where the distance needs symbols, and the
-    other way round.
+    leave them out and report how many; the interval is over ``over``. Raises ``InputError`` for features where the
+    distance needs symbols, and the other way round.
     """
     if source.symbols != (distance in SYMBOLIC):
         raise InputError(
@@ -62,6 +64,7 @@ def evaluate_abx(
         max_x_across=max_x_across,
         seed=seed,
         short=missing,
+        over=over,
     )
     protocol = {
         "items": Path(items).name,
@@ -71,7 +74,7 @@ def evaluate_abx(
         "subsampling": _subsampling(max_size_group, max_x_across, seed),
     }
     title = f"ABX, {speaker} speaker{'s' if speaker == 'across' else ''}"
-    figure = estimated(title, result.estimate, "share", better="lower", protocol=protocol)
+    figure = estimated(title, result.estimate, "share", better="lower", protocol=protocol, over=over)
     left_out = [
         LeftOut("items", len(absent), "their recordings are not there"),
         LeftOut("items", result.short, "they end past their features"),

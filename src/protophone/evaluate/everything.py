@@ -10,13 +10,17 @@ from protophone.errors import InputError
 from protophone.evaluate.discrimination import evaluate_abx, write_cells
 from protophone.evaluate.figure import Found, LeftOut
 from protophone.evaluate.plots import heat_map
-from protophone.evaluate.results import Results
+from protophone.evaluate.references import check_references
+from protophone.evaluate.representation import representation
+from protophone.evaluate.results import Results, digest, refuse_others
 from protophone.evaluate.resynthesis import Measures, measure, pairs_of
-from protophone.evaluate.sources import check_references, recordings_of, representation
+from protophone.evaluate.sources import recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
+from protophone.evaluate.voices import persons_of
 from protophone.files import refuse_existing
 from protophone.model import load
 from protophone.progress import Stage, silent
+from protophone.recognizers import load_recognizer
 from protophone.store import read_units
 
 __all__ = ["evaluate_all"]
@@ -48,11 +52,20 @@ def evaluate_all(
         refuse_existing(out)
     found = recordings_of(recordings, split)
     check_references([recording.id for recording in found], items=items, alignment=alignment)
+    others = recordings_of(recordings, None)
+    persons_of(others, one_person)
     model = load(bundle, device=device)
+    if asr is not None and model.voices:
+        load_recognizer(asr)  # better said before the work than after it, that there is none
+    title = f"everything, {Path(bundle).name}"
+    refuse_others(out, title)
+    read = {"bundle": model.bundle.folder, "recordings": recordings, "items": items}
     results = Results(
-        title=f"everything, {Path(bundle).name}",
-        settings={"bundle": str(bundle), "recordings": str(recordings), "split": split, "seed": seed},
-        hashes={"codebook": model.encoder.codebook.hash},
+        title=title,
+        settings={role: path and str(path) for role, path in read.items()}
+        | {"split": split, "asr": asr, "language": language, "embedder": embedder}
+        | {"one_person": list(one_person), "seed": seed},
+        hashes={role: digest(path) for role, path in read.items() if path is not None},
     )
     with stage("encoding", len(found)) as advance:
         done = encode_corpus(model, found, out / "units", advance=advance)
@@ -78,20 +91,26 @@ def evaluate_all(
         decode_corpus(model, records, out / "sounds", advance=advance)
     spoken = {record.id for record in records}
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
+    results.hashes["sounds"] = digest(out / "sounds")
     each = Measures(language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
+    own = [pair for pair in pairs if pair.recording.speaker in model.voices]
     wanted = {
-        "f0": replace(each, f0=True),
-        "speaker": replace(each, speaker=True),
-        "quality": replace(each, quality=True),
+        "f0": (pairs, replace(each, f0=True)),
+        "speaker": (own, replace(each, speaker=True)),
+        "quality": (pairs, replace(each, quality=True)),
     }
+    if len(own) < len(pairs):
+        reason = f"similarity to the speaker: they speak as {model.voices[0]}, for the bundle has no voice of theirs"
+        results.left_out.append(LeftOut("recordings", len(pairs) - len(own), reason))
     if asr is None:
         results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
     else:  # what asr names was asked for: its faults are errors, not something left out
         results.add(measure(pairs, [], replace(each, asr=asr), work=out, stage=stage))
-    others = recordings_of(recordings, None)
-    for name, measures in wanted.items():
+    for name, (some, measures) in wanted.items():
+        if not some:
+            continue
         try:
-            results.add(measure(pairs, others, measures, work=out, stage=stage))
+            results.add(measure(some, others, measures, work=out, stage=stage))
         except InputError as error:
             results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
     return results

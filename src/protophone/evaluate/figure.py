@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from protophone.metrics.interval import Estimate
 
-__all__ = ["Better", "Figure", "Found", "LeftOut", "counted", "estimated"]
+__all__ = ["Better", "Figure", "Found", "LeftOut", "Over", "counted", "estimated"]
 
 Better = Literal["lower", "higher", ""]
+Over = Literal["recordings", "speakers"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,6 +61,7 @@ class Figure:
 
 
 _WHOLE = {"units", "recordings", "triplets"}
+_ALIKE = 1e-12  # of a figure: rounding
 
 
 @dataclass(frozen=True)
@@ -71,12 +75,11 @@ class LeftOut:
 
     def line(self) -> str:
         """One line that says so."""
-        named = (
-            f" ({', '.join(self.examples)}{', ...' if self.count > len(self.examples) else ''})"
-            if self.examples
-            else ""
-        )
-        return f"left out: {self.count} {self.what}: {self.reason}{named}"
+        named = ", ".join(self.examples)
+        if self.what == "measures":
+            return f"not measured: {named}: {self.reason}" if named else f"not measured: {self.reason}"
+        more = ", ..." if self.count > len(self.examples) else ""
+        return f"left out: {self.count} {self.what}: {self.reason}{f' ({named}{more})' if named else ''}"
 
 
 @dataclass(kw_only=True)
@@ -105,7 +108,14 @@ def estimated(
     interval: tuple[float, float] | None = None,
     note: str = "",
 ) -> Figure:
-    """A figure with an interval: the bootstrap's, unless another is given and ``note`` says which."""
+    """A figure with an interval: the bootstrap's, unless another is given and ``note`` says which.
+
+    Where all draws are alike, of one recording or of a share of all, they say nothing of chance: there is none.
+    """
+    if interval is None and np.ptp(estimate.draws) > _ALIKE * max(1.0, abs(estimate.value)):
+        interval = estimate.interval
+    elif interval is None:
+        note = "; ".join(filter(None, (note, "all draws alike, so no interval")))
     return Figure(
         name=name,
         value=estimate.value,
@@ -114,7 +124,7 @@ def estimated(
         count=len(estimate.names),
         over=over,
         estimate=estimate,
-        interval=interval or estimate.interval,
+        interval=interval,
         protocol=protocol or {},
         note=note,
     )

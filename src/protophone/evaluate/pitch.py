@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from protophone.errors import AudioError
+from protophone.errors import AudioError, InputError
 from protophone.evaluate.figure import Found, LeftOut, estimated
 from protophone.evaluate.pairs import RATE, Pair
 from protophone.features.pitch import PitchConfig, Tracker
@@ -16,7 +16,7 @@ from protophone.types import AudioBatch
 if TYPE_CHECKING:
     from protophone.metrics.interval import Estimate
 
-__all__ = ["compare_pitch"]
+__all__ = ["compare_pitch", "load_tracker"]
 
 _FRAMES = 3  # 5 ms each: what vocoders add or lack at the end, and is cut
 
@@ -29,8 +29,7 @@ def compare_pitch(
     Without a ``tracker`` it is Praat's where parselmouth is installed, so that a vocoder of ours is not judged by the
     tracker it learned from. A sound longer or shorter than its original by more than 10 ms is left out.
     """
-    by = tracker or ("praat" if importlib.util.find_spec("parselmouth") else "protophone")
-    judge: Tracker = PraatConfig().build() if by == "praat" else PitchConfig().build()
+    by, judge = load_tracker(tracker)
     references, estimates, kept, unlike = [], [], [], []
     with stage("tracking pitch", len(pairs)) as advance:
         for pair, name in zip(pairs, names, strict=True):
@@ -49,6 +48,8 @@ def compare_pitch(
             references.append(one)
             estimates.append(other)
             kept.append(name)
+    if not kept:
+        raise InputError(f"no pitch to compare in any of {len(pairs)} recordings, the first {': '.join(unlike[0])}")
     left_out = []
     if unlike:
         left_out.append(LeftOut("recordings", len(unlike), f"no pitch to compare: {unlike[0][1]}", _first(unlike)))
@@ -82,6 +83,12 @@ def compare_pitch(
         reason = "no frame is voiced in both sounds: they count in VDE and FFE alone"
         left_out.append(LeftOut("recordings", scores.without_pitch, reason))
     return Found(figures=figures, left_out=left_out, settings={"f0": protocol})
+
+
+def load_tracker(tracker: Literal["praat", "protophone"] | None) -> tuple[str, Tracker]:
+    """The tracker of that name, and its name; ``InputError`` where it is not installed."""
+    by = tracker or ("praat" if importlib.util.find_spec("parselmouth") else "protophone")
+    return by, PraatConfig().build() if by == "praat" else PitchConfig().build()
 
 
 def _first(unlike: Sequence[tuple[str, str]]) -> tuple[str, ...]:

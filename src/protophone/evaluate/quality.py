@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from protophone import __version__
 from protophone.errors import AudioError
 from protophone.evaluate.figure import Better, Found, LeftOut, estimated
 from protophone.evaluate.pairs import RATE, Pair
@@ -13,7 +14,7 @@ from protophone.ledger import Ledger
 from protophone.metrics.quality import DNSMOS, Scores, pair_scores, protocol, sound_scores, summarize
 from protophone.progress import Stage
 
-__all__ = ["compare_quality"]
+__all__ = ["compare_quality", "settings_of_quality"]
 
 _NAMES: dict[str, tuple[str, str, Better]] = {
     "dnsmos_ovrl": ("DNSMOS overall", "", "higher"),
@@ -34,12 +35,12 @@ def compare_quality(pairs: Sequence[Pair], names: Sequence[str], *, work: Path |
     ``names`` are what intervals are over, one a pair; scores are kept in ``work``. Raises ``InputError`` where a
     package is missing.
     """
-    settings = {measure: protocol(measure) for measure in _NAMES}
+    settings = settings_of_quality()
     ledger = Ledger(None if work is None else work / "work" / "quality.jsonl")
     made, untouched = [], []
     with stage("judging quality", len(pairs)) as advance:
         for pair in pairs:
-            kept = ledger.get([settings, digest(pair.sound), _identity(pair)], partial(_scores, pair))
+            kept = ledger.get([__version__, settings, digest(pair.sound), _identity(pair)], partial(_scores, pair))
             made.append(Scores(kept["made"]["values"], kept["made"]["skipped"]))
             untouched.append(Scores(kept["untouched"]["values"], kept["untouched"]["skipped"]))
             advance(1)
@@ -56,6 +57,11 @@ def compare_quality(pairs: Sequence[Pair], names: Sequence[str], *, work: Path |
                 reason = f"{title}{suffix}: {quality.skipped[first]}"
                 found.left_out.append(LeftOut("recordings", len(quality.skipped), reason, (pairs[first].id,)))
     return found
+
+
+def settings_of_quality() -> dict[str, dict[str, Any]]:
+    """What each measure's figures hang on; ``InputError`` where a package is missing."""
+    return {measure: protocol(measure) for measure in _NAMES}
 
 
 def _identity(pair: Pair) -> list[Any]:

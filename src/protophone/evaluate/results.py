@@ -18,7 +18,7 @@ from protophone.evaluate.figure import Figure, Found, LeftOut
 from protophone.files import atomic, read_json, write_json, write_text
 from protophone.metrics.interval import Estimate
 
-__all__ = ["Results", "digest", "dumps", "read_results", "versions", "write_results"]
+__all__ = ["Results", "digest", "dumps", "read_results", "refuse_others", "versions", "write_results"]
 
 FORMAT = 1
 _PACKAGES = ("protophone", "numpy", "scipy", "torch", "numba", "scikit-learn", "jiwer")
@@ -109,8 +109,7 @@ def write_results(folder: str | Path, results: Results) -> Path:
     """
     folder = Path(folder)
     path = folder / "results.json"
-    if path.exists() and read_results(folder).title != results.title:
-        raise InputError(f"{folder}: holds results of another evaluation; name another folder")
+    refuse_others(folder, results.title)
     draws = {
         str(number): figure.estimate.draws.astype(np.float64)
         for number, figure in enumerate(results.figures)
@@ -119,21 +118,40 @@ def write_results(folder: str | Path, results: Results) -> Path:
     with atomic(folder / "draws.safetensors") as temporary:
         save_file(draws, temporary)
     write_text(folder / "results.md", results.markdown())
-    write_json(path, results.as_dict())
+    write_json(path, results.as_dict() | {"draws": digest(folder / "draws.safetensors")})
     return path
+
+
+def refuse_others(folder: str | Path, title: str) -> None:
+    """``InputError`` where ``folder`` holds results that are not called ``title``: to know it before the work.
+
+    Results of that title are overwritten, broken ones too, as a kill may leave them.
+    """
+    path = Path(folder) / "results.json"
+    if path.exists() and _content(path).get("title") != title:
+        raise InputError(f"{folder}: holds results of another evaluation; name another folder")
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What is in a ``results.json``; ``InputError`` for anything else, and for a newer format."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int) or "figures" not in content:
+        raise InputError(f"{path}: not results of protophone evaluate; give a folder that --out named")
+    if content["format"] > FORMAT:
+        raise InputError(f"{path}: of format {content['format']}, newer than this protophone's {FORMAT}; update it")
+    return content
 
 
 def read_results(path: str | Path) -> Results:
     """Results that ``write_results`` wrote, from their folder or ``results.json``; ``InputError`` for anything else."""
     path = Path(path)
     path = path / "results.json" if path.is_dir() else path
-    content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("format"), int) or "figures" not in content:
-        raise InputError(f"{path}: not results of protophone evaluate; give a folder that --out named")
-    if content["format"] > FORMAT:
-        raise InputError(f"{path}: of format {content['format']}, newer than this protophone's {FORMAT}; update it")
+    content = _content(path)
+    drawn = path.with_name("draws.safetensors")
     try:
-        draws = load_file(path.with_name("draws.safetensors"))
+        if digest(drawn) != content["draws"]:
+            raise ValueError("it was cut short, or is of other results")  # noqa: TRY301 (one message for every fault)
+        draws = load_file(drawn)
         figures = [
             _figure(row, content["drawn"], draws.get(str(number))) for number, row in enumerate(content["figures"])
         ]

@@ -7,14 +7,15 @@ from typing import Literal
 
 from protophone import audio
 from protophone.errors import InputError
-from protophone.evaluate.figure import Found, LeftOut
+from protophone.evaluate.figure import Found, LeftOut, Over
 from protophone.evaluate.intelligibility import hear
 from protophone.evaluate.pairs import Pair
-from protophone.evaluate.pitch import compare_pitch
-from protophone.evaluate.quality import compare_quality
-from protophone.evaluate.results import Results, digest
+from protophone.evaluate.pitch import compare_pitch, load_tracker
+from protophone.evaluate.quality import compare_quality, settings_of_quality
+from protophone.evaluate.results import Results, digest, refuse_others
 from protophone.evaluate.sources import recordings_of
 from protophone.evaluate.voices import compare_voices, persons_of
+from protophone.features.speaker import load_embedder
 from protophone.files import inside
 from protophone.metrics.interval import speakers_of
 from protophone.progress import Stage, silent
@@ -44,7 +45,7 @@ class Measures:
     one_person: tuple[str, ...] = ()
     quality: bool = False
     missing: Literal["error", "skip"] = "error"
-    over: Literal["recordings", "speakers"] = "recordings"
+    over: Over = "recordings"
     seed: int = 0
 
 
@@ -64,12 +65,16 @@ def evaluate_resynthesis(
     """
     if not (measures.asr or measures.f0 or measures.speaker or measures.quality):
         raise InputError("nothing to measure; give --asr MODEL, --f0, --speaker, --quality, or several of them")
+    title = f"resynthesis, {sounds}"
+    if work is not None:
+        refuse_others(work, title)
     pairs, left_out = pairs_of(recordings_of(original, split), sounds, measures.missing)
+    _check_judges(measures)
     others = recordings_of(measures.enrol or original, None) if measures.speaker else []
     settings = asdict(measures) | {"original": str(original), "sounds": str(sounds), "split": split}
     settings |= {"enrol": None if measures.enrol is None else str(measures.enrol)}
     results = Results(
-        title=f"resynthesis, {sounds}",
+        title=title,
         settings=settings,
         left_out=left_out,
         hashes={"original": digest(original), "sounds": digest(sounds)},
@@ -96,6 +101,16 @@ def measure(
         found.add(compare_quality(pairs, names, work=work, stage=stage))
     found.figures = [replace(figure, over=measures.over) for figure in found.figures]
     return found
+
+
+def _check_judges(measures: Measures) -> None:
+    """``InputError`` where what shall judge is not installed: better said before the work than after it."""
+    if measures.f0:
+        load_tracker(measures.tracker)
+    if measures.speaker:
+        load_embedder(measures.embedder)
+    if measures.quality:
+        settings_of_quality()
 
 
 def pairs_of(

@@ -1,17 +1,22 @@
 """Units on disk scored: what they cost, how they are used, and what they tell of phones and of speakers."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.evaluate.figure import Figure, Found, LeftOut, counted, estimated
+from protophone.evaluate.figure import Figure, Found, LeftOut, Over, counted, estimated
+from protophone.evaluate.references import alignments_of
 from protophone.evaluate.results import Results, digest
-from protophone.evaluate.sources import alignments_of, units_of
+from protophone.evaluate.sources import units_of
 from protophone.files import inside
 from protophone.metrics.bitrate import estimate_bit_rates, estimate_measured, measured_bitrate, num_bytes
-from protophone.metrics.boundaries import TOLERANCE, boundary_fit
+from protophone.metrics.boundaries import TOLERANCE, BoundaryFit, boundary_fit
+from protophone.metrics.interval import speakers_of
 from protophone.metrics.leakage import FOLDS, speaker_leakage, unit_shares
 from protophone.metrics.units import IGNORED, PhoneFit, phone_fit, run_durations, unit_usage
 from protophone.store import UnitRecord
@@ -19,14 +24,14 @@ from protophone.store import UnitRecord
 __all__ = ["evaluate_bitrate", "evaluate_units"]
 
 
-def evaluate_bitrate(units: str | Path, *, files: str | Path | None = None) -> Results:
+def evaluate_bitrate(units: str | Path, *, files: str | Path | None = None, over: Over = "recordings") -> Results:
     """Bit rates of the units in ``units``, each by its definition, and of ``files`` what they weigh.
 
     ``files`` is one file for all recordings, or a folder with one (``ID.*``) for each. Codes alone are charged: not
-    speakers, not pitch.
+    speakers, not pitch. ``over`` is what intervals are over.
     """
     records = units_of(units)
-    names = [record.id for record in records]
+    names = _names(records, over)
     seconds = [record.seconds for record in records]
     first = records[0]
     rates = estimate_bit_rates(
@@ -50,23 +55,27 @@ def evaluate_bitrate(units: str | Path, *, files: str | Path | None = None) -> R
         hashes={"units": digest(units)},
     )
     if files is not None:
-        results.figures.append(_measured(Path(files), names, seconds))
+        results.figures.append(_measured(Path(files), records, names))
         results.hashes["files"] = digest(files)
         results.settings["files"] = str(files)
+    results.figures = [replace(figure, over=over) for figure in results.figures]
     return results
 
 
-def _measured(files: Path, names: Sequence[str], seconds: Sequence[float]) -> Figure:
+def _measured(files: Path, records: Sequence[UnitRecord], names: Sequence[str]) -> Figure:
+    seconds = [record.seconds for record in records]
     title = "bit rate, measured bytes"
     if not files.is_dir():
         one = "one file holds all recordings"
         return counted(title, measured_bitrate(num_bytes(files), sum(seconds)), "bit/s", one, better="lower")
     paths = []
-    for name in names:
-        stem = inside(files, name, "")
+    for record in records:
+        stem = inside(files, record.id, "")
         found = sorted(stem.parent.glob(f"{_literal(stem.name)}.*"))
         if len(found) != 1:
-            raise InputError(f"{files}: {len(found)} files of {name}; give a folder with one file ID.* a recording")
+            raise InputError(
+                f"{files}: {len(found)} files of {record.id}; give a folder with one file ID.* a recording"
+            )
         paths.append(found[0])
     return estimated(title, estimate_measured(paths, seconds, names), "bit/s", better="lower")
 
@@ -78,11 +87,12 @@ def evaluate_units(
     ignore: Sequence[str] = IGNORED,
     tolerance: float = TOLERANCE,
     seed: int = 0,
+    over: Over = "recordings",
 ) -> tuple[Results, PhoneFit | None]:
     """Usage, durations, and what units tell of speakers; with ``alignment``, a CTM file, of phones as well.
 
     The second is the table of units and phones, None without an alignment. What lacks its ground, speakers or an
-    alignment, is listed as left out.
+    alignment, is listed as left out. ``over`` is what intervals are over; that of the leakage is over recordings.
     """
     records = units_of(units)
     if len(records[0].sizes) > 1:
@@ -94,24 +104,28 @@ def evaluate_units(
         settings={"units": str(units), "ignore": list(ignore), "tolerance": tolerance, "seed": seed},
         hashes={"units": digest(units)},
     )
-    results.add(_usage(records, seed))
+    names = _names(records, over)
+    results.add(_usage(records, names))
     table = None
     if alignment is None:
-        results.left_out.append(LeftOut("measures", 1, "no alignment of phones was given (--alignment)", ("purity",)))
+        results.left_out.append(
+            LeftOut("measures", 2, "no alignment of phones was given (--alignment)", ("phones", "boundaries"))
+        )
     else:
         results.settings["alignment"] = str(alignment)
         results.hashes["alignment"] = digest(alignment)
-        found, table = _phones(records, alignment, ignore, tolerance, seed)
+        found, table = _phones(records, names, alignment, ignore, tolerance)
         results.add(found)
+    results.figures = [replace(figure, over=over) for figure in results.figures]
     results.add(_leakage(records, seed))
     return results, table
 
 
-def _usage(records: Sequence[UnitRecord], seed: int) -> Found:
-    codes, names, size = [record.codes[0] for record in records], [record.id for record in records], records[0].sizes[0]
-    usage = unit_usage(codes, names, size=size, seed=seed)
+def _usage(records: Sequence[UnitRecord], names: Sequence[str]) -> Found:
+    codes, size = [record.codes[0] for record in records], records[0].sizes[0]
+    usage = unit_usage(codes, names, size=size)
     hop = float(1 / records[0].grid.frame_rate)
-    runs = run_durations(codes, names, size=size, frame_seconds=hop, seed=seed)
+    runs = run_durations(codes, names, size=size, frame_seconds=hop)
     grows = "grows with the recordings, so no interval"
     return Found(
         figures=[
@@ -124,38 +138,56 @@ def _usage(records: Sequence[UnitRecord], seed: int) -> Found:
 
 
 def _phones(
-    records: Sequence[UnitRecord], alignment: str | Path, ignore: Sequence[str], tolerance: float, seed: int
+    records: Sequence[UnitRecord],
+    names: Sequence[str],
+    alignment: str | Path,
+    ignore: Sequence[str],
+    tolerance: float,
 ) -> tuple[Found, PhoneFit]:
-    names = [record.id for record in records]
-    aligned = alignments_of(names, alignment)
+    aligned = alignments_of([record.id for record in records], alignment)
     codes = [record.codes[0] for record in records]
     centres = [
         (record.offset + record.hop * np.arange(record.codes.shape[1])) / record.sample_rate for record in records
     ]
-    segments = [[(start, start + duration, label) for start, duration, label in aligned.get(n, ())] for n in names]
-    fit = phone_fit(codes, centres, segments, names, size=records[0].sizes[0], ignore=ignore, seed=seed)
-    edges = boundary_fit(codes, centres, segments, names, tolerance=tolerance, ignore=ignore, seed=seed)
+    segments = [
+        [(start, start + duration, label) for start, duration, label in aligned.get(record.id, ())]
+        for record in records
+    ]
+    fit = phone_fit(codes, centres, segments, names, size=records[0].sizes[0], ignore=ignore)
     phones = {"ignore": sorted(ignore)}
-    at = {"tolerance": tolerance} | phones
+    found = Found(
+        figures=[
+            estimated("phone purity", fit.phone_purity, "share", better="higher", protocol=phones),
+            estimated("unit purity", fit.unit_purity, "share", better="higher", protocol=phones),
+            estimated("PNMI", fit.pnmi, "share", better="higher", protocol=phones),
+        ]
+    )
+    found.left_out = [
+        LeftOut("frames", count, f"their label is {label}" if label else "they have no label in the alignment")
+        for label, count in fit.left_out.items()
+    ]
+    if fit.without:
+        found.left_out.append(LeftOut("recordings", fit.without, "none of their frames is on a phone of the alignment"))
+    if any((np.diff(row) != 0).any() for row in codes):
+        edges = boundary_fit(codes, centres, segments, names, tolerance=tolerance, ignore=ignore)
+        found.add(_boundaries(edges, {"tolerance": tolerance} | phones))
+    else:
+        found.left_out.append(LeftOut("measures", 1, "no unit ever follows another", ("boundaries",)))
+    return found, fit
+
+
+def _boundaries(edges: BoundaryFit, at: Mapping[str, Any]) -> Found:
     figures = [
-        estimated("phone purity", fit.phone_purity, "share", better="higher", protocol=phones),
-        estimated("unit purity", fit.unit_purity, "share", better="higher", protocol=phones),
-        estimated("PNMI", fit.pnmi, "share", better="higher", protocol=phones),
         estimated("boundary precision", edges.precision, "share", better="higher", protocol=at),
         estimated("boundary recall", edges.recall, "share", better="higher", protocol=at),
         estimated("boundary F1", edges.f1, "share", better="higher", protocol=at),
         estimated("boundary over-segmentation", edges.over_segmentation, "share", protocol=at),
         estimated("boundary R-value", edges.r_value, "share", better="higher", protocol=at),
     ]
-    left_out = [
-        LeftOut("frames", count, f"their label is {label}" if label else "they have no label in the alignment")
-        for label, count in fit.left_out.items()
-    ]
-    if fit.without:
-        left_out.append(LeftOut("recordings", fit.without, "none of their frames is on a phone of the alignment"))
+    left_out = []
     if edges.left_out:
         left_out.append(LeftOut("unit boundaries", edges.left_out, "they lie where the alignment knows no phone"))
-    return Found(figures=figures, left_out=left_out), fit
+    return Found(figures=figures, left_out=left_out)
 
 
 def _leakage(records: Sequence[UnitRecord], seed: int) -> Found:
@@ -165,10 +197,10 @@ def _leakage(records: Sequence[UnitRecord], seed: int) -> Found:
     if len(known) < len(records):
         left_out.append(LeftOut("recordings", len(records) - len(known), "no speaker is named, so none can leak"))
     speakers = [speaker for _, speaker in known]
-    enough = {speaker for speaker in speakers if speakers.count(speaker) >= FOLDS}
+    enough = [speaker for speaker, count in Counter(speakers).items() if count >= FOLDS]
     if len(enough) < 2:
-        reason = f"speaker leakage needs two speakers with {FOLDS} recordings or more, and there are {len(enough)}"
-        return Found(left_out=[*left_out, LeftOut("measures", 1, reason)])
+        reason = f"two speakers with {FOLDS} recordings or more are needed, and there are {len(enough)}"
+        return Found(left_out=[*left_out, LeftOut("measures", 1, reason, ("speaker leakage",))])
     names = [record.id for record, _ in known]
     shares = unit_shares([record.codes[0] for record, _ in known], records[0].sizes[0])
     found = speaker_leakage(shares, speakers, names, seed=seed)
@@ -176,7 +208,8 @@ def _leakage(records: Sequence[UnitRecord], seed: int) -> Found:
         LeftOut("recordings", count, f"{speaker} has fewer than {FOLDS} for the speaker probe")
         for speaker, count in found.left_out.items()
     ]
-    protocol = {"probe": "logistic regression on unit shares", "folds": found.folds, "speakers": len(found.speakers)}
+    protocol = {"probe": "logistic regression on unit shares", "folds": found.folds, "seed": seed}
+    protocol["speakers"] = len(found.speakers)
     return Found(
         figures=[
             estimated("speaker leakage, probe right", found.accuracy, "share", better="lower", protocol=protocol),
@@ -186,6 +219,16 @@ def _leakage(records: Sequence[UnitRecord], seed: int) -> Found:
         ],
         left_out=left_out,
     )
+
+
+def _names(records: Sequence[UnitRecord], over: Over) -> Sequence[str]:
+    """What intervals are drawn over: recordings, or speakers where each is named and there are enough."""
+    if over == "recordings":
+        return [record.id for record in records]
+    unknown = next((record.id for record in records if not record.extra.get("speaker")), None)
+    if unknown is not None:
+        raise InputError(f"{unknown}: no speaker beside its units; an interval over speakers needs all of them")
+    return speakers_of([str(record.extra["speaker"]) for record in records])
 
 
 def _literal(name: str) -> str:

@@ -44,22 +44,27 @@ def compare_voices(
     intervals are over, one a pair.
     """
     judge = load_embedder(embedder)
+    if voice is not None and voice not in {r.speaker for r in everyone}:
+        named = ", ".join(sorted({r.speaker for r in everyone if r.speaker})[:5]) or "none"
+        raise InputError(f"--voice {voice}: no recording of this speaker to know the voice by; speakers are: {named}")
     enrol = _enrolment(pairs, everyone, voice, seed)
     found = Found(settings={"speaker": {**judge.settings, "enrol": ENROL, "seed": seed, "voice": voice}})
     with stage("hearing voices", 2 * len(pairs) + sum(map(len, enrol.values()))) as advance:
-        known = {
-            who: _vectors(judge, [audio.read(r, judge.sample_rate) for r in own], advance) for who, own in enrol.items()
-        }
+        known = {who: _vectors(judge, own, found, advance) for who, own in enrol.items()}
         vectors, kept = _embed(judge, pairs, found, advance)
     rows = [names[index] for index in kept]
     originals, sounds = vectors
     protocol = judge.settings
     what = "the original" if voice is None else "the source's original"
     better: Better = "higher" if voice is None else "lower"
-    alike = similarity(originals, sounds, rows, seed=seed)
+    alike = similarity(originals, sounds, rows)
     found.figures.append(estimated(f"speaker similarity to {what}", alike, "", better=better, protocol=protocol))
     who = [pairs[index].recording.speaker for index in kept]
-    enrolled = {name: vector for name, own in known.items() for vector in centroids(own, [name] * len(own)).values()}
+    if None in who:
+        reason = "no speaker is named in the manifest: no nearer rate, no EER"
+        found.left_out.append(LeftOut("recordings", who.count(None), reason))
+        return found
+    enrolled = {who: vector for who, own in known.items() for vector in centroids(own, [who] * len(own)).values()}
     if missing := sorted(
         {str(name) for name in who if name not in enrolled} | ({voice} - set(enrolled) if voice else set())
     ):
@@ -67,13 +72,13 @@ def compare_voices(
         found.left_out.append(LeftOut("speakers", len(missing), reason, tuple(missing[:3])))
         return found
     speakers = [str(name) for name in who]
-    stated = {**protocol, "enrol": ENROL, "speakers": sorted(enrolled)}
+    stated = {**protocol, "enrol": ENROL, "seed": seed, "speakers": sorted(enrolled)}
     _nearer(found, sounds, speakers, enrolled, rows, persons, voice=voice, seed=seed, protocol=stated)
     expected = speakers if voice is None else [voice] * len(speakers)
     try:
         rate = equal_error_rate(sounds, expected, enrolled, rows, persons=persons, seed=seed)
     except InputError as error:
-        found.left_out.append(LeftOut("measures", 1, f"speaker EER: {error}"))
+        found.left_out.append(LeftOut("measures", 1, str(error), ("speaker EER",)))
     else:
         note = f"{rate.people} people, {rate.targets} targets, {rate.impostors} impostors"
         found.figures.append(estimated("speaker EER", rate.rate, "share", better="lower", protocol=stated, note=note))
@@ -97,8 +102,8 @@ def _nearer(
         title, kept = "own speaker nearer than any other", list(range(len(speakers)))
         others = _nearest_other(sounds, speakers, enrolled, persons)
         if others is None:
-            reason = "own speaker nearer: there is no second person to hold the sounds against"
-            found.left_out.append(LeftOut("measures", 1, reason))
+            reason = "there is no second person to hold the sounds against"
+            found.left_out.append(LeftOut("measures", 1, reason, ("own speaker nearer",)))
             return
         own = cosines(sounds, np.stack([enrolled[name] for name in speakers]))
         share = target_nearer(others, own, names, seed=seed)
@@ -156,12 +161,20 @@ def _embed(
     return (np.stack(originals), np.stack(sounds)), kept
 
 
-def _vectors(judge: SpeakerEmbedder, sounds: Sequence[np.ndarray], advance: Advance) -> np.ndarray:
-    rows = []
-    for samples in sounds:
-        rows.append(judge.embed(AudioBatch.from_arrays([samples], judge.sample_rate))[0].cpu().numpy())
+def _vectors(judge: SpeakerEmbedder, own: Sequence[Recording], found: Found, advance: Advance) -> np.ndarray:
+    """Embeddings ``[recording, dim]`` of those that a speaker is known by; what cannot be embedded is left out."""
+    rows, failed = [], []
+    for recording in own:
+        try:
+            batch = AudioBatch.from_arrays([audio.read(recording, judge.sample_rate)], judge.sample_rate)
+            rows.append(judge.embed(batch)[0].cpu().numpy())
+        except AudioError as error:
+            failed.append((recording.id, str(error)))
         advance(1)
-    return np.stack(rows)
+    if failed:
+        reason = f"{own[0].speaker} is not known by them: {failed[0][1]}"
+        found.left_out.append(LeftOut("recordings", len(failed), reason, tuple(name for name, _ in failed[:3])))
+    return np.array(rows, np.float32).reshape(len(rows), judge.dim)
 
 
 def _enrolment(
@@ -169,7 +182,7 @@ def _enrolment(
 ) -> dict[str, list[Recording]]:
     """Recordings to know each speaker by: none that is scored, of the split ``train`` where there is one."""
     scored = {pair.recording.path for pair in pairs}
-    others = [r for r in everyone if r.speaker is not None and r.path not in scored]
+    others = sorted((r for r in everyone if r.speaker is not None and r.path not in scored), key=lambda r: r.id)
     train = [recording for recording in others if recording.split == "train"]
     wanted = {pair.recording.speaker for pair in pairs} | {voice}
     out = {}

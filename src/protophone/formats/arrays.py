@@ -13,15 +13,17 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 
 from protophone.errors import InputError
 from protophone.files import read_json
 from protophone.formats.zerospeech import read_zerospeech
-from protophone.types import FrameGrid
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Arrays", "frame_rate_of", "read_arrays", "read_npy"]
 
@@ -91,9 +93,9 @@ def frame_rate_of(path: str | Path) -> Fraction | None:
     content = read_json(file)
     try:
         values = [content[key] for key in ("sample_rate", "hop")]
-        if any(type(value) is not int for value in values):
-            raise TypeError("they must be whole numbers")  # noqa: TRY301 (one message for every fault)
-        return FrameGrid(*values).frame_rate
+        if any(type(value) is not int or value < 1 for value in values):
+            raise TypeError("they must be whole numbers from 1 on")  # noqa: TRY301 (one message for every fault)
+        return Fraction(*values)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: needs sample_rate and hop ({error}); write it again or remove it") from None
 
@@ -130,6 +132,8 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def _read_pt(path: Path) -> np.ndarray:
+    import torch
+
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a broken or hostile pickle may raise anything on its way
@@ -197,7 +201,9 @@ class _Safetensors(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def _from_torch(tensor: torch.Tensor, where: str) -> np.ndarray:
+def _from_torch(tensor: "torch.Tensor", where: str) -> np.ndarray:
+    import torch
+
     tensor = tensor.detach()
     if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64}:
         tensor = tensor.float()  # exact; numpy lacks some of these

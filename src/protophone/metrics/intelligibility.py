@@ -68,7 +68,8 @@ def normalize_text(text: str, language: str) -> str:
         letter if unicodedata.category(letter)[0] in "LMN" else apostrophe if letter == "'" else " "
         for letter in folded
     ]
-    return ("" if language in _UNSPACED else " ").join("".join(kept).split())
+    joined = ("" if language in _UNSPACED else " ").join("".join(kept).split())
+    return unicodedata.normalize("NFKC", joined)  # a mark may have come to stand behind a letter
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,16 @@ It is Rubin's (1981, The Bayesian Bootstrap): each draw gives every recording a 
 distribution instead of counting how often it was drawn with replacement. Both give the same spread, but no draw loses
 a recording, so that ABX keeps its cells and a speaker his speech. The weights of a recording depend on its name and the
 seed alone: any two figures on the same recordings are paired, whoever computed them, and when.
+
+For a difference that property is a trap: what one recording in a hundred makes alone has one sign in every draw. Its
+interval reaches as far to either side as to the further one, by which it takes six recordings that differ alike to
+call a difference real, as many as in a sign test; and it is widened as Student's t is for few recordings (Hesterberg
+2015, What teachers should know about the bootstrap). Of equal systems it called 0 to 5 % different in simulations of 6
+to 200 recordings, common and rare differences alike; the plain interval called up to 50 %.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +21,23 @@ import numpy as np
 
 from protophone.errors import InputError
 
-__all__ = ["DRAWS", "LEAST_SPEAKERS", "Estimate", "difference", "estimate", "ratio", "speakers_of", "weights_of"]
+__all__ = [
+    "DRAWS",
+    "LEAST_PAIRED",
+    "LEAST_SPEAKERS",
+    "Estimate",
+    "Paired",
+    "difference",
+    "estimate",
+    "ratio",
+    "speakers_of",
+    "weights_of",
+]
 
 DRAWS = 1000
 LEVEL = 0.95
 LEAST_SPEAKERS = 20  # fewer tell too little of other speakers for an interval over them
+LEAST_PAIRED = 6  # recordings: fewer may all differ alike by chance, once in 2**(n - 1), more often than in 5 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +58,22 @@ class Estimate:
         # a quantile that is one of the draws: interpolating between infinities would give no number
         low, high = np.quantile(self.draws, [tail, 1 - tail], method="inverted_cdf")
         return float(low), float(high)
+
+
+class Paired(Estimate):
+    """The difference of two figures, drawn alike."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """As far to either side as 95 % of the draws lie to the further one, and further for few recordings."""
+        from scipy.special import ndtri, stdtrit  # quantiles of the normal and of Student's distribution
+
+        low, high = super().interval
+        n, side = len(self.names), 1 - (1 - LEVEL) / 2
+        # draws spread by 1 / sqrt(n + 1) of the deviation over n, not by 1 / sqrt(n) of that over n - 1
+        few = math.sqrt((n + 1) / (n - 1)) * float(stdtrit(n - 1, side) / ndtri(side))
+        reach = few * max(self.value - low, high - self.value)
+        return self.value - reach, self.value + reach
 
 
 def weights_of(names: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
@@ -65,6 +100,11 @@ def estimate(
     if np.isnan(value):
         raise InputError(f"a figure of {len(names)} recordings is no number; do they hold what is measured?")
     drawn = np.asarray(statistic(weights_of(names, draws=draws, seed=seed)), np.float64)
+    if np.isnan(drawn).any():
+        raise InputError(
+            f"a figure of {len(names)} recordings is no number in {np.isnan(drawn).sum()} of {draws} draws; does it "
+            "rest on next to nothing?"
+        )
     return Estimate(value, drawn, tuple(dict.fromkeys(names)))
 
 
@@ -96,14 +136,20 @@ def speakers_of(speakers: Sequence[str]) -> Sequence[str]:
     return speakers
 
 
-def difference(one: Estimate, other: Estimate) -> Estimate:
+def difference(one: Estimate, other: Estimate) -> Paired:
     """How much higher ``one`` is than ``other`` on the same recordings, paired: both are drawn alike.
 
-    The difference is real where the interval excludes zero. Raises ``InputError`` where the recordings differ.
+    The difference is real where the interval excludes zero. Raises ``InputError`` where the recordings differ, or are
+    fewer than 6.
     """
     if set(one.names) != set(other.names) or len(one.draws) != len(other.draws):
         raise InputError(
             f"figures on {len(one.names)} and {len(other.names)} recordings that are not the same; measure both "
             "systems on the same recordings to compare them"
         )
-    return Estimate(one.value - other.value, one.draws - other.draws, one.names)
+    if len(one.names) < LEAST_PAIRED:
+        raise InputError(
+            f"figures on {len(one.names)} recordings: whether a difference is real takes {LEAST_PAIRED} or more, for "
+            "fewer may all differ alike by chance; measure on more recordings"
+        )
+    return Paired(one.value - other.value, one.draws - other.draws, one.names)

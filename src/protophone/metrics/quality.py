@@ -146,7 +146,7 @@ def summarize(scores: Sequence[Scores], names: Sequence[str], *, seed: int = 0) 
         mean = None
         if kept:
             mean = estimate(ratio(values, np.ones(len(kept))), [names[at] for at in kept], seed=seed)
-        skipped = {at: each.skipped[measure] for at, each in enumerate(scores) if at not in set(kept)}
+        skipped = {at: each.skipped[measure] for at, each in enumerate(scores) if measure not in each.values}
         found[measure] = Quality(mean, values, np.array(kept, np.int64), skipped)
     return found
 

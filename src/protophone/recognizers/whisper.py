@@ -81,8 +81,8 @@ class WhisperRecognizer(TextRecognizer):
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{folder}: faster-whisper cannot load it ({error}); fetch the model again") from error
         self.languages = frozenset(self._model.supported_languages)
-        # A product of full matrices comes out otherwise in its last bits with other numbers of threads (OMP_NUM_THREADS),
-        # which is enough for int8 weights to answer otherwise in every sixth clip; one with a sparse matrix does not.
+        # The last bits of a product of full matrices hang on how many threads BLAS has (OMP_NUM_THREADS), and through
+        # int8 every sixth transcript hung on them; a product with a sparse matrix is the same with any number.
         extractor = self._model.feature_extractor
         extractor.mel_filters = csr_array(extractor.mel_filters)
 

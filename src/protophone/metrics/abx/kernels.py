@@ -232,11 +232,11 @@ def count_wrong(
         weight = share[k] / triplets
         by_a[:na] = 0
         by_b[:nb] = 0
-        wrong = 0.0
+        wrong = np.float64(0)
         for x in range(nx):
             for b in range(nb):
                 to_b[b] = distances[to_bs + (x * nb + b if x_group <= b_group else b * nx + x)]
-            of_x = 0.0
+            of_x = np.float64(0)
             for a in range(na):
                 if itself and a == x:
                     continue

@@ -1,6 +1,6 @@
 """The ABX error of features on the tokens of an item file, with its interval over recordings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -9,10 +9,11 @@ import numpy as np
 from protophone.errors import InputError
 from protophone.metrics.abx.cells import Groups, group_tokens, make_cells
 from protophone.metrics.abx.distances import DISTANCES, Distance
-from protophone.metrics.abx.items import ABXItem
 from protophone.metrics.abx.interval import over_recordings
+from protophone.metrics.abx.items import ABXItem
 from protophone.metrics.abx.result import ABXResult
 from protophone.metrics.abx.slices import Fault, Features, Tokens, slice_tokens
+from protophone.metrics.interval import speakers_of
 
 __all__ = ["abx"]
 
@@ -33,6 +34,7 @@ def abx(
     seed: int = 0,
     missing: Fault = "error",
     short: Fault = "error",
+    over: Literal["recordings", "speakers"] = "recordings",
 ) -> ABXResult:
     """ABX error of ``features`` (file name -> ``[frame, dim]``) over the triplets of ``items``.
 
@@ -42,8 +44,9 @@ def abx(
     of X for each A, B and speaker of theirs are drawn with ``seed`` (Libri-Light: 10 and 5), ``None`` takes all; the
     tokens of a phone are the same wherever they are A, B or X. ``missing`` and ``short`` say whether items of absent
     recordings, or past the end of their features, are an error or left out and counted; a callable raises ``KeyError``
-    for a recording that is absent. Raises ``InputError`` for other faults of the features, and where no cell can be
-    made. Features are held as float32; beside them memory stays below 300 MB.
+    for a recording that is absent. ``over`` is what the interval is over; over speakers needs 20 of them. Raises
+    ``InputError`` for other faults of the features, and where no cell can be made. Features are held in memory; of
+    distances, 128 MiB at a time.
     """
     _check(speaker, context, distance, frame_rate, max_size_group, max_x_across, missing, short)
     if not items:
@@ -59,6 +62,7 @@ def abx(
             f"two phones must occur in one context for {'two speakers' if speaker == 'across' else 'one speaker'}"
         )
     files, file = np.unique([item.file for item in tokens.items], return_inverse=True)
+    names = files.tolist() if over == "recordings" else _speakers(tokens.items, file)
     file = file[groups.order]
     errors = np.empty(len(cells.share))
     change = np.zeros(len(files))
@@ -69,7 +73,7 @@ def abx(
     sizes = groups.sizes
     x, a, b = cells.groups.T
     return ABXResult(
-        estimate=over_recordings(errors, change, groups, cells, file, files.tolist()),
+        estimate=over_recordings(errors, change, groups, cells, file, names),
         speaker=speaker,
         context=context,
         distance=distance,
@@ -87,6 +91,18 @@ def abx(
         scored=cells,
         errors=errors,
     )
+
+
+def _speakers(items: list[ABXItem], file: np.ndarray) -> Sequence[str]:
+    """The speaker of each recording, ``file`` numbering that of each item; ``InputError`` where one has two."""
+    found: dict[int, str] = {}
+    for item, number in zip(items, file.tolist(), strict=True):
+        if found.setdefault(number, item.speaker) != item.speaker:
+            raise InputError(
+                f"{item.file}: speakers {found[number]} and {item.speaker} in one recording; an interval over "
+                "speakers needs one a recording"
+            )
+    return speakers_of([found[number] for number in sorted(found)])
 
 
 def _check(

@@ -1,0 +1,167 @@
+"""``evaluate resynthesis`` and ``all``: sounds scored, and everything of a bundle."""
+
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["everything", "resynthesis"]
+
+Missing = Literal["error", "skip"]
+Over = Literal["recordings", "speakers"]
+
+
+def resynthesis(
+    original: Path,
+    sounds: Path,
+    /,
+    *,
+    split: str | None = None,
+    asr: str | None = None,
+    language: str | None = None,
+    f0: bool = False,
+    tracker: Literal["praat", "protophone"] | None = None,
+    speaker: bool = False,
+    embedder: str = "resemblyzer",
+    voice: str | None = None,
+    enrol: Path | None = None,
+    one_person: tuple[str, ...] = (),
+    quality: bool = False,
+    missing: Missing = "error",
+    over: Over = "recordings",
+    seed: int = 0,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Sounds made from units beside their originals: intelligibility, pitch, speaker, quality.
+
+    Parameters
+    ----------
+    original
+        The manifest of the originals, with text for --asr and speakers for --speaker.
+    sounds
+        A folder with ID.wav of each of them.
+    split
+        Only this split of the manifest.
+    asr
+        A recogniser: a folder or name of a faster-whisper model, or pocketsphinx.
+    language
+        What is spoken (ISO 639-1), where the manifest does not say.
+    f0
+        Measure pitch.
+    tracker
+        Who tracks pitch; without it Praat where it is installed, else protophone.
+    speaker
+        Measure whose voice is heard.
+    embedder
+        The speaker embedder: resemblyzer, or a folder or name of a transformers x-vector model.
+    voice
+        The speaker in whose voice all sounds speak; without it each recording's own.
+    enrol
+        A manifest of recordings that speakers are known by; without it other recordings of the originals' manifest.
+    one_person
+        Speakers who are one person, apart by commas; may be given several times. The key person of a manifest says so
+        too.
+    quality
+        Measure DNSMOS, mel-cepstral distortion, spectral distances and STOI.
+    missing
+        What to do about recordings without a sound: stop, or leave them out and say so.
+    over
+        What intervals are over; over speakers needs 20 of them.
+    seed
+        Of the recordings drawn that speakers are known by.
+    out
+        A folder for results.json; what was heard is kept in it, so that an interrupted run goes on.
+    json
+        Print JSON.
+
+    """
+    from protophone.cli.progress import bar
+    from protophone.cli.tables import show
+    from protophone.evaluate.resynthesis import Measures, evaluate_resynthesis
+
+    measures = Measures(
+        asr=asr,
+        language=language,
+        f0=f0,
+        tracker=tracker,
+        speaker=speaker,
+        embedder=embedder,
+        voice=voice,
+        enrol=enrol,
+        one_person=one_person,
+        quality=quality,
+        missing=missing,
+        over=over,
+        seed=seed,
+    )
+    show(evaluate_resynthesis(original, sounds, measures, split=split, work=out, stage=bar), json=json, out=out)
+
+
+def everything(
+    bundle: Path,
+    recordings: Path,
+    /,
+    *,
+    out: Path,
+    split: str | None = None,
+    items: Path | None = None,
+    alignment: Path | None = None,
+    asr: str | None = None,
+    language: str | None = None,
+    embedder: str = "resemblyzer",
+    one_person: tuple[str, ...] = (),
+    seed: int = 0,
+    device: str = "cpu",
+    json: bool = False,
+) -> None:
+    """Everything that can be measured of a bundle: it encodes the recordings, speaks them, and both are scored.
+
+    Parameters
+    ----------
+    bundle
+        A bundle, or the folder that discover wrote.
+    recordings
+        A manifest, or a folder of recordings.
+    out
+        A folder for the units, the sounds and the results; an interrupted run goes on there.
+    split
+        Only this split of the manifest.
+    items
+        A ZeroSpeech item file, for ABX.
+    alignment
+        A CTM file of phones, for purity, PNMI and boundaries.
+    asr
+        A recogniser, for error rates: a folder or name of a faster-whisper model, or pocketsphinx.
+    language
+        What is spoken (ISO 639-1), where the manifest does not say.
+    embedder
+        The speaker embedder: resemblyzer, or a folder or name of a transformers x-vector model.
+    one_person
+        Speakers who are one person, apart by commas; may be given several times.
+    seed
+        Of everything random.
+    device
+        cpu, cuda or another torch device.
+    json
+        Print JSON.
+
+    """
+    from protophone.cli.progress import bar
+    from protophone.cli.tables import show
+    from protophone.evaluate.everything import evaluate_all
+
+    results = evaluate_all(
+        bundle,
+        recordings,
+        out,
+        split=split,
+        items=items,
+        alignment=alignment,
+        asr=asr,
+        language=language,
+        embedder=embedder,
+        one_person=one_person,
+        seed=seed,
+        device=device,
+        stage=bar,
+    )
+    show(results, json=json, out=out)
