@@ -49,11 +49,13 @@ class Difference:
 
     def row(self) -> tuple[str, str, str, str]:
         """Figure, systems, difference with its interval, verdict."""
-        low, high = (self.figure.shown(bound) for bound in self.interval)
+        value, low, high = (self.figure.shown(number) for number in (self.value, *self.interval))
+        unit = "points" if self.figure.unit == "share" else self.figure.unit
+        value, low, high = (number.removesuffix(self.figure.unit).rstrip(" %") for number in (value, low, high))
         return (
             self.figure.name,
             f"{self.one} - {self.other}",
-            f"{self.figure.shown(self.value)} ({low} to {high})",
+            f"{value} ({low} to {high}) {unit}".rstrip(),
             self.verdict,
         )
 
