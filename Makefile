@@ -11,6 +11,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "protophone needs Python 3.11 or later: make venv PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e '.[test,lint]'
+	$(BIN)/python -m pip install -c constraints.txt --no-deps resemblyzer  # its weights alone; the rest needs a compiler
 	touch $@
 
 demo: venv

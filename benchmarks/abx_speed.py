@@ -1,12 +1,13 @@
 """How long ABX takes, reading included, beside what one would otherwise run.
 
-    python benchmarks/abx_speed.py features/ --items ../shared/data/mboshi/dev/triphone.item
+    python benchmarks/abx_speed.py --manifest ../shared/data/mboshi/manifest.jsonl \
+        --items ../shared/data/mboshi/dev/triphone.item
 
-``features/`` holds ``NAME.npy``, ``[frame, dim]``, of every recording that the items name. Times are the best of
-``--repeats``, after one run in which compiled kernels are read from disk (or made, the first time ever), with the
-interval over recordings. Beside them: the same distances by a plain loop in Python over frame distances of
-``scipy.spatial.distance.cdist``, on ``--pairs`` pairs of tokens and said as a rate; and fastabx on the same files and
-items where it is installed (it needs Python 3.12).
+MFCC with deltas of the manifest's ``dev`` split are first written to ``--features``, one ``.npy`` a recording. Times
+are the best of ``--repeats``, after one run in which compiled kernels are read from disk (or made, the first time
+ever), with the interval over recordings. Beside them: the same distances by a plain loop in Python over frame distances
+of ``scipy.spatial.distance.cdist``, on ``--pairs`` pairs of tokens and said as a rate; and fastabx on the same files
+and items where it is installed (it needs Python 3.12).
 """
 
 import argparse
@@ -17,8 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.distance import cdist
+from units import features_of
 
+from protophone.features import MfccConfig
+from protophone.manifest import read
 from protophone.metrics.abx import abx, read_items
+from protophone.store import write_features
+from protophone.types import FrameGrid
 
 
 def ours(args, speaker):
@@ -104,13 +110,19 @@ def compared(result):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("features", type=Path)
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--features", type=Path, default=Path("runs/mfcc"))
     parser.add_argument("--items", type=Path, required=True)
     parser.add_argument("--context", choices=["within", "any"], default="within")
     parser.add_argument("--frame-rate", type=float, default=100)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=300, help="compared by the plain loop")
     args = parser.parse_args()
+    if not args.features.exists():
+        recordings = [recording for recording in read(args.manifest) if recording.split == args.split]
+        for name, frames in features_of(MfccConfig(), recordings)[0].items():
+            write_features(args.features, name, frames, FrameGrid(16000, 160))
     rate = plain_rate(args)
     print(f"plain loop: {rate:.0f} pairs of tokens a second")
     there = importlib.util.find_spec("fastabx") is not None

@@ -143,8 +143,8 @@ def main() -> None:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--ignore", nargs="*", default=["SPN"], help="labels of the alignment that say nothing")
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--networks", type=int, default=2, help="a fold, their posteriors averaged")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--networks", type=int, default=1, help="a fold, their posteriors averaged")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("runs/supervised"), help="for folds that are done")
     parser.add_argument("--out", type=Path, help="results as JSON")
@@ -176,7 +176,7 @@ def main() -> None:
     print(f"{len(names)} phones, {100 * right / labelled:.1f} % of {labelled} frames right")
     items, files, _ = items_of(list(scored), args.items)
     found = {"frame_accuracy": right / labelled}
-    for distance, temperature in (("angular", 1), ("kl_symmetric", 1), ("kl_symmetric", 2), ("kl_symmetric", 4)):
+    for distance, temperature in (("angular", 1), ("kl_symmetric", 1), ("kl_symmetric", 4), ("kl_symmetric", 8)):
         arrays = {file: posteriors(scored[name], temperature) for file, name in files.items()}
         for speaker in ("within", "across"):
             result = abx(

@@ -7,12 +7,10 @@ interrupted), and writes ``src/protophone/bundles/prompts``: the bundle with wei
 ``sayings.jsonl``, units of recordings of two voices that ``make demo`` speaks. When its resynthesis has been measured
 (``docs/results.md``), the figures go into the card and ``bundle.json``:
 
-    python examples/ship_bundle.py --manifest ../shared/data/prompts/manifest.jsonl --units runs/dev/units \
-        --results runs/dev/results.json
+    python examples/ship_bundle.py --manifest ../shared/data/prompts/manifest.jsonl --results results/prompts
 """
 
 import argparse
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +19,12 @@ import torch
 
 from protophone.bundle import Bundle, Part, add_voice, set_card, write_bundle
 from protophone.cli.progress import bar
+from protophone.errors import InputError
+from protophone.evaluate.results import read_results
 from protophone.manifest import build
-from protophone.metrics.bitrate import zerospeech_bitrate
 from protophone.model import DEFAULT_BUNDLE, load
 from protophone.recipe import load_recipe, run_recipe
-from protophone.store import UnitRecord, read_units
+from protophone.store import UnitRecord
 
 VOICES = ("prompts-en", "prompts-it")
 LICENCE = "CC BY-SA 3.0"
@@ -65,20 +64,19 @@ def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
     return folder / "bundle"
 
 
-def note_figures(results: Path, units: Path) -> None:
-    """Puts what ``benchmarks/resynthesis.py`` measured of the shipped bundle into its card and facts."""
-    found = json.loads(results.read_text(encoding="utf-8"))
-    (name,) = [name for name in found["systems"] if name != "untouched"]
-    cer = found["systems"][name]["all"]["cer"]
-    records = list(read_units(units))
-    seconds = sum(record.seconds for record in records)
+def note_figures(results: Path) -> None:
+    """Puts what ``protophone evaluate all`` measured of the shipped bundle into its card and facts."""
+    found = read_results(results)
+    rate, cer, ratio = (found[name] for name in ("bit rate, ZeroSpeech 2019", "CER", "CER / untouched"))
+    if ratio.interval is None:
+        raise InputError(f"{results}: no interval of the CER; evaluate more recordings")
     figures = {
-        "measured on": f"{cer['clips']} recordings of split {found['split']}",
-        "bit/s (ZeroSpeech 2019)": round(zerospeech_bitrate([record.codes.T for record in records], seconds), 1),
-        "recogniser": f"{found['settings']['recognizer']}, model {found['settings']['model']}",
-        "CER, %": round(100 * cer["rate"], 1),
-        "CER, times that of the untouched recordings": round(cer["ratio"]["ratio"], 2),
-        "95 % interval of that": [round(bound, 2) for bound in cer["ratio"]["interval"]],
+        "measured on": f"{cer.count} recordings of split {found.settings['split']}",
+        "bit/s (ZeroSpeech 2019)": round(rate.value, 1),
+        "recogniser": f"{cer.protocol['recognizer']}, model {cer.protocol['model']}",
+        "CER, %": round(100 * cer.value, 1),
+        "CER, times that of the untouched recordings": round(ratio.value, 2),
+        "95 % interval of that": [round(bound, 2) for bound in ratio.interval],
     }
     card = (DEFAULT_BUNDLE / "card.md").read_text(encoding="utf-8")
     line = next(line for line in card.splitlines() if line.startswith("**Figures.**"))
@@ -105,11 +103,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/prompts"))
     parser.add_argument("--bundle", type=Path, help="ship this trained bundle instead of training one")
     parser.add_argument("--set", action="append", default=[], help="laid over both recipes, as of protophone train")
-    parser.add_argument("--results", type=Path, help="of benchmarks/resynthesis.py: put its figures into the card")
-    parser.add_argument("--units", type=Path, help="with --results: the units that were spoken")
+    parser.add_argument("--results", type=Path, help="of protophone evaluate all: put its figures into the card")
     args = parser.parse_args()
     if args.results:
-        note_figures(args.results, args.units)
+        note_figures(args.results)
         return
     trained = Bundle(args.bundle or train(args.manifest, args.work, args.set))
     part = trained.encoder()

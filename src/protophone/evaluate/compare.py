@@ -108,7 +108,8 @@ def compare(results: dict[str, Results]) -> Comparison:
         keys |= {figure.key: figure.name for figure in result.figures}
     names = list(keys.values())
     by_system = {name: {figure.key: figure for figure in result.figures} for name, result in results.items()}
-    rows, differences, apart = [], [], []
+    rows, differences = [], []
+    unlike: dict[str, list[str]] = {}
     for key, name in keys.items():
         row = tuple(figures.get(key) for figures in by_system.values())
         shown = name if names.count(name) == 1 else f"{name} [{_told_apart(key, name, results)}]"
@@ -119,16 +120,14 @@ def compare(results: dict[str, Results]) -> Comparison:
             try:
                 found = difference(a.estimate, b.estimate)
             except InputError as error:
-                apart.append(f"{name}, {one} and {other}: {error}")
+                unlike.setdefault(f"{one} and {other}: {error}", []).append(name)
                 continue
             if found.draws.any():  # else they are one figure: the untouched recordings', or the same system twice
                 differences.append(Difference(a, one, other, found.value, found.interval))
-    apart += [
-        f"{name}: measured in different ways, so compared only where the settings are the same"
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    ]
-    return Comparison(tuple(results), tuple(rows), tuple(differences), tuple(apart))
+    if several := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        unlike["measured in different ways, so compared only where the settings are the same"] = several
+    apart = tuple(f"{'; '.join(figures)}: {reason}" for reason, figures in unlike.items())
+    return Comparison(tuple(results), tuple(rows), tuple(differences), apart)
 
 
 def write_comparison(folder: str | Path, paths: dict[str, Path]) -> tuple[Comparison, Path | None]:

@@ -71,7 +71,7 @@ def evaluate_abx(
         "items_hash": digest(items),
         "context": context,
         "distance": distance,
-        "subsampling": _subsampling(max_size_group, max_x_across, seed),
+        "subsampling": _subsampling(max_size_group, max_x_across if speaker == "across" else None, seed),
     }
     title = f"ABX, {speaker} speaker{'s' if speaker == 'across' else ''}"
     figure = estimated(title, result.estimate, "share", better="lower", protocol=protocol, over=over)

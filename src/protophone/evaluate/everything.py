@@ -129,6 +129,6 @@ def _abx(out: Path, items: str | Path, seed: int, bundle: Path) -> Found:
             continue
         write_cells(out / f"abx_{speaker}", scores)
         both.figures += found.figures
-        both.left_out += found.left_out
+        both.left_out += [replace(each, reason=f"ABX, {speaker}: {each.reason}") for each in found.left_out]
         both.settings |= found.settings
     return both

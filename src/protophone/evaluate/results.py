@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from protophone.errors import InputError
 from protophone.evaluate.figure import Figure, Found, LeftOut
-from protophone.files import atomic, read_json, write_json, write_text
+from protophone.files import atomic, read_json, refuse_unwritable, write_json, write_text
 from protophone.metrics.interval import Estimate
 
 __all__ = ["Results", "digest", "dumps", "read_results", "refuse_others", "versions", "write_results"]
@@ -123,11 +123,12 @@ def write_results(folder: str | Path, results: Results) -> Path:
 
 
 def refuse_others(folder: str | Path, title: str) -> None:
-    """``InputError`` where ``folder`` holds results that are not called ``title``: to know it before the work.
+    """``InputError`` where ``folder`` cannot be written or holds results not called ``title``: known before the work.
 
     Results of that title are overwritten, broken ones too, as a kill may leave them.
     """
     path = Path(folder) / "results.json"
+    refuse_unwritable(path)
     if path.exists() and _content(path).get("title") != title:
         raise InputError(f"{folder}: holds results of another evaluation; name another folder")
 
@@ -163,14 +164,14 @@ def read_results(path: str | Path) -> Results:
 
 
 def _figure(row: Mapping[str, Any], lists: Mapping[str, list[str]], draws: np.ndarray | None) -> Figure:
-    values = {key: row[key] for key in ("name", "value", "unit", "better", "count", "over", "protocol", "note")}
-    estimate = None
+    values = {key: row[key] for key in ("name", "unit", "better", "count", "over", "protocol", "note")}
+    value, estimate = float(row["value"]), None
     if "drawn" in row:
         if draws is None or draws.ndim != 1:
             raise ValueError(f"no draws of {row['name']}")
-        estimate = Estimate(row["value"], draws, tuple(lists[row["drawn"]]))
+        estimate = Estimate(value, draws, tuple(lists[row["drawn"]]))
     interval = None if row["interval"] is None else (float(row["interval"][0]), float(row["interval"][1]))
-    return Figure(estimate=estimate, interval=interval, **values)
+    return Figure(value=value, estimate=estimate, interval=interval, **values)
 
 
 def _stated(protocol: Mapping[str, Any]) -> list[str]:

@@ -130,7 +130,7 @@ def _usage(records: Sequence[UnitRecord], names: Sequence[str]) -> Found:
     return Found(
         figures=[
             counted(f"units used, of {size}", usage.used, "units", grows, better="higher"),
-            estimated("perplexity", usage.perplexity, "units", better="higher", protocol={"size": size}),
+            estimated("perplexity", usage.perplexity, "units", protocol={"size": size}),
             estimated("duration of a unit's run, mean", runs.mean_ms, "ms"),
             counted("duration of a unit's run, median", runs.median_ms, "ms", "a step function, so no interval"),
         ]

@@ -74,9 +74,13 @@ def compare_voices(
     speakers = [str(name) for name in who]
     stated = {**protocol, "enrol": ENROL, "seed": seed, "speakers": sorted(enrolled)}
     _nearer(found, sounds, speakers, enrolled, rows, persons, voice=voice, seed=seed, protocol=stated)
-    expected = speakers if voice is None else [voice] * len(speakers)
+    if voice is not None:
+        towards = similarity(sounds, np.tile(enrolled[voice], (len(sounds), 1)), rows)
+        found.figures.append(estimated(f"speaker similarity to {voice}", towards, "", better="higher", protocol=stated))
+        found.left_out.append(LeftOut("measures", 1, "all sounds are in one voice", ("speaker EER",)))
+        return found
     try:
-        rate = equal_error_rate(sounds, expected, enrolled, rows, persons=persons, seed=seed)
+        rate = equal_error_rate(sounds, speakers, enrolled, rows, persons=persons, seed=seed)
     except InputError as error:
         found.left_out.append(LeftOut("measures", 1, str(error), ("speaker EER",)))
     else:
@@ -112,7 +116,7 @@ def _nearer(
         person = {name: persons.get(name, name) for name in enrolled}
         kept = [index for index, name in enumerate(speakers) if person[name] != person[voice]]
         if len(kept) < len(speakers):
-            reason = f"target nearer: their speaker and {voice} are one person"
+            reason = f"target nearer: the original is by {voice} already"
             found.left_out.append(LeftOut("recordings", len(speakers) - len(kept), reason))
         if not kept:
             return

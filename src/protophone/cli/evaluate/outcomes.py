@@ -34,11 +34,11 @@ def submission(
     from protophone.formats import read_arrays
     from protophone.formats.submission import validate_submission, write_submission
 
-    if features is not None:
-        if rest is None:
-            raise InputError(
-                "--features alone make no submission; --rest names the folder of its .yaml files and others"
-            )
+    if features is not None or rest is not None:
+        if features is None or rest is None:
+            raise InputError("--features and --rest, the folder of the .yaml files and others, make a submission together")
+        if not rest.is_dir():
+            raise InputError(f"{rest}: no such folder; give that of the submission's .yaml files and others")
         files = {path.relative_to(rest).as_posix(): path for path in sorted(rest.rglob("*")) if path.is_file()}
         report = write_submission(folder, form, read_arrays(features), {}, copies=files)
     else:

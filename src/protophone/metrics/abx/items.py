@@ -28,14 +28,15 @@ class ABXItem:
 def read_items(path: str | Path) -> list[ABXItem]:
     """Tokens of a ZeroSpeech item file, in its order.
 
-    Raises ``InputError``, naming the line, for fields that are missing or times that are no stretch of time.
+    Raises ``InputError``, naming the line, for fields that are missing, times that are no stretch of time, and tokens
+    that were there before.
     """
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable item file ({error}); give a ZeroSpeech .item file") from error
-    items = []
+    lines_of: dict[ABXItem, int] = {}
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields or (number == 1 and line.startswith("#")):
@@ -52,10 +53,13 @@ def read_items(path: str | Path) -> list[ABXItem]:
             start, end = 0.0, -1.0
         if not 0 <= start <= end < float("inf"):
             raise InputError(f"{path}:{number}: a token from {onset} to {offset}; give onset <= offset in seconds")
-        items.append(ABXItem(file, start, end, phone, (previous, following), speaker))
-    if not items:
+        item = ABXItem(file, start, end, phone, (previous, following), speaker)
+        if item in lines_of:  # X would be compared with itself, at no distance
+            raise InputError(f"{path}:{number}: the token of line {lines_of[item]} again; give each once")
+        lines_of[item] = number
+    if not lines_of:
         raise InputError(f"{path}: no items; give a ZeroSpeech .item file")
-    return items
+    return list(lines_of)
 
 
 def by_file(ids: Iterable[str], items: list[ABXItem]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def slice_tokens(
         raise InputError(
             f"{item.file}: an item at {item.onset} to {item.offset} s needs {end[worst]} frames where there are "
             f"{length[worst]} at {float(frame_rate):g} Hz (so for {past.sum()} of {len(kept)} items); is the frame "
-            "rate right? Items past the end are left out with short='skip'"
+            "rate right? Items past the end can be left out: short='skip' (--missing skip)"
         )
     cut = (end > length) & ~past
     end = np.minimum(end, length)
