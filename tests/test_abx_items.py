@@ -17,6 +17,7 @@ def test_item_files(tmp_path):
         ("#file\nf zero 0.1 a x y s\n", ":2: a token from zero"),
         ("#file\nf 0.5 0.1 a x y s\n", "onset <= offset"),
         ("#file\nf nan 0.1 a x y s\n", "onset <= offset"),
+        ("#file\nf 0.0 0.1 a x y s\nf 0.1 0.2 a x y s\nf 0 0.10 a x y s\n", ":4: the token of line 2 again"),
     ]:
         path.write_text(text)
         with pytest.raises(InputError, match=message):

@@ -127,6 +127,8 @@ def test_wrong_calls_exit_with_2(call, made):
         abx(made, speaker="between"),
         abx(made, "--distance", "cosine"),
         abx(made, "--seed", "x"),
+        abx(made, "--seed", "-1"),
+        ("evaluate", "units", made / "units", "--seed", "-1"),
         ("evaluate", "bitrate"),
         ("evaluate", "units", made / "units", "--purity"),
         ("evaluate", "all", made),
@@ -197,6 +199,13 @@ def test_missing_sounds_are_one_line_or_counted(call, sounds, monkeypatch):
     assert code == 0
     assert any(line.startswith("left out: 1 recordings: no sound of them") for line in lines)
     one_line(call("evaluate", "resynthesis", *sounds), "nothing to measure; give --asr MODEL, --f0")
+    for option, value, measure in (
+        ("--language", "en", "--asr"),
+        ("--tracker", "protophone", "--f0"),
+        ("--voice", "ana", "--speaker"),
+        ("--one-person", "ana,bo", "--speaker"),
+    ):
+        one_line(call(*command, option, value), f"{option}: for {measure}, which is not asked for")
     one_line(
         call(*command, "--missing", "skip", "--over", "speakers"), "2 speakers: an interval over speakers needs 20"
     )
@@ -240,6 +249,36 @@ def test_all_and_compare(call, tiny_bundle, tiny_corpus, monkeypatch, tmp_path):
         assert lines[-1] == f"{tmp_path / 'compared'}: compare.md, compare.json"
     assert call("compare", *(tmp_path / "results" / "one").iterdir(), "--out", tmp_path / "c")[0] == 0
     one_line(call(*command, "--out", tmp_path), "exists already and is not empty")
+
+
+def test_a_submission_is_written_and_checked(call, tmp_path):
+    pytest.importorskip("yaml", reason="PyYAML (protophone[submission]) is not installed")
+    features, rest, out = (tmp_path / name for name in ("features", "rest", "out"))
+    for part in ("dev-clean", "dev-other", "test-clean", "test-other"):
+        (features / part).mkdir(parents=True)
+        np.save(features / part / "a.npy", np.ones((3, 2), np.float32))
+    rest.mkdir()
+    (rest / "params.yaml").write_text("feature_size: 0.01\n")
+    (rest / "meta.yaml").write_text(
+        "benchmark_name: abxLS\nopen_source: true\nmodel_info: {system_description: x, train_set: y}\n"
+        "publication: {authors: a, institution: b, publication_year: 2026}\n"
+    )
+    write = ("evaluate", "submission", out, "--as", "abxLS")
+    for some in (("--features", features), ("--rest", rest)):
+        one_line(call(*write, *some), "made of --features and --rest, its .yaml files and others; give both")
+    one_line(call(*write, "--features", features, "--rest", tmp_path / "none"), "none: no such folder")
+    assert not out.exists()
+    code, printed, _ = call(*write, "--features", features, "--rest", rest)
+    assert code == 0
+    assert "no fault found" in printed
+    assert "not checked: whether every recording" in printed
+    (out / "params.yaml").unlink()
+    code, printed, lines = call(*write)
+    assert code == 1
+    assert "params.yaml: not there" in printed
+    assert lines == [
+        f"protophone: {out}: {len(printed.splitlines())} faults, listed above; mend them before submitting"
+    ]
 
 
 def test_compare_of_what_is_no_results_is_one_line(call, made, tmp_path):

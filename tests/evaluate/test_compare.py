@@ -119,9 +119,18 @@ def test_what_was_measured_otherwise_is_not_compared():
     assert [cell is None for cell in found.rows[2][1]] == [True, False]
     assert found.table()[2][1] == "-"
     assert any(
-        each.startswith("WER, a and b: figures on 40 and 39 recordings that are not the same") for each in found.apart
+        each.startswith("WER: a and b: figures on 40 and 39 recordings that are not the same") for each in found.apart
     )
     assert any(each.startswith("ABX: measured in different ways") for each in found.apart)
+
+
+def test_figures_that_cannot_be_compared_for_one_reason_are_one_line():
+    systems = [
+        (system, [figure(name, hard(), [f"{system}{number}" for number in range(40)]) for name in ("CER", "WER")])
+        for system in "ab"
+    ]
+    (line,) = beside(*systems).apart
+    assert line.startswith("CER; WER: a and b: figures on 40 and 40 recordings that are not the same")
 
 
 def test_few_recordings_say_nothing_of_a_difference():

@@ -90,6 +90,8 @@ def test_subsampling_is_stated_seeded_and_counted(made):
     assert found.figures[0].protocol["subsampling"] == "2 tokens a group, all speakers of X, seed 3"
     assert scores.tokens_not_drawn in [each.count for each in found.left_out if each.what == "tokens"]
     assert evaluate_abx(source, items, speaker="within", max_size_group=2, seed=3)[1].error == scores.error
+    within, _ = evaluate_abx(source, items, speaker="within", max_x_across=1)  # where X has one speaker alone
+    assert within.figures[0].protocol["subsampling"] == "none, every triplet"
     across, scores = evaluate_abx(source, items, speaker="across", max_x_across=1)
     assert across.figures[0].protocol["subsampling"] == "all tokens a group, 1 speakers of X, seed 0"
     assert scores.x_not_drawn == sum(e.count for e in across.left_out if "speakers of X" in e.reason)

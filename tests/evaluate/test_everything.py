@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import soundfile
 
 from protophone.errors import InputError, UnitsError
 from protophone.evaluate import everything
@@ -91,7 +92,7 @@ def test_all_is_found_and_what_cannot_be_is_told(whole):
     assert any("speaker leakage" in line for line in told)  # two recordings of each speaker
     assert any("speaker EER" in line for line in told)
     # items of recordings of the other split are left out, and counted
-    assert "left out: 28 items: their recordings are not there" in told
+    assert "left out: 28 items: ABX, within: their recordings are not there" in told
     for file in ("units/units.jsonl", "sounds/ana/0.wav", "units_phones.png", "abx_within/cells.tsv", "results.json"):
         assert (out / file).is_file(), file
     rate = evaluate_bitrate(out / "units")["bit rate, ZeroSpeech 2019"]
@@ -181,6 +182,15 @@ def test_a_bundle_without_a_voice_has_units_alone(evaluate, corpus, tiny_bundle,
     assert not (tmp_path / "out" / "sounds").exists()
     assert "all items are of one speaker (ana)" in told["ABX, across",]
     assert results["ABX, within speaker"].count == 3
+
+
+def test_where_no_recording_can_be_used_the_first_fault_is_told(evaluate, corpus, tmp_path):
+    alone = corpus / "silent.jsonl"
+    soundfile.write(corpus / "silent.wav", np.zeros(16000), 16000)
+    alone.write_text('{"id": "quiet", "audio": "silent.wav"}\n')
+    for _ in range(2):  # of a run that goes on, too
+        with pytest.raises(InputError, match=r"none of 1 recordings .*silent\.wav: digital silence"):
+            evaluate(tmp_path / "out", manifest=alone, split=None)
 
 
 def test_whoever_has_no_voice_is_not_held_against_his_own(evaluate, corpus, tmp_path):

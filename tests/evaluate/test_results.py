@@ -100,6 +100,8 @@ def test_results_of_another_evaluation_are_not_overwritten(tmp_path):
     assert (tmp_path / "results.json").read_bytes() == before
     refuse_others(tmp_path, "made up")
     refuse_others(tmp_path / "none", "other")
+    with pytest.raises(InputError, match="cannot be written: a part of this path is a file"):
+        refuse_others(tmp_path / "results.md", "other")
     write_results(tmp_path, made(shift=0.1))
     assert read_results(tmp_path).figures[0].value == pytest.approx(0.55)
 
@@ -151,6 +153,7 @@ def test_what_is_no_results_is_refused_and_left_alone(tmp_path, text):
         lambda content: content.pop("drawn"),
         lambda content: content.pop("title"),
         lambda content: content["figures"][0].pop("value"),
+        lambda content: content["figures"][0].update(value="much"),
         lambda content: content["figures"].insert(0, "text"),
         lambda content: content["left_out"].append({"what": "x"}),
         lambda content: content["figures"][0].update(drawn="nobody"),

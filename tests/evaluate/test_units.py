@@ -96,6 +96,7 @@ def test_usage_and_durations_by_hand(tmp_path):
     assert table is None
     assert results["units used, of 16"].value == 3
     assert results["perplexity"].value == pytest.approx(2 ** entropy([4, 4, 2]))
+    assert results["perplexity"].better == ""  # it is the bit rate in other words, of which less is better
     assert results["duration of a unit's run, mean"].value == pytest.approx(25)
     assert results["duration of a unit's run, median"].value == pytest.approx(20)
     assert [(each.what, each.examples) for each in results.left_out if each.what == "measures"] == [

@@ -65,7 +65,9 @@ def test_converted_voices_are_held_against_source_and_target(made):
     assert figure.note == "Wilson's interval, for all draws are alike"
     assert figure.interval[0] == pytest.approx(1 / (1 + 1.959964**2 / 2))  # n / (n + z^2)
     assert any("target nearer: the original is by bo already" in each.reason for each in results.left_out)
-    assert results["speaker similarity to bo"].value > 0.9 > results["speaker similarity to the source's original"].value
+    assert (
+        results["speaker similarity to bo"].value > 0.9 > results["speaker similarity to the source's original"].value
+    )
 
 
 def test_a_voice_that_nobody_has_is_an_error(made):

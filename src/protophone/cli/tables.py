@@ -36,6 +36,8 @@ def show_comparison(found: "Comparison", folder: Path, picture: Path | None) -> 
     if found.differences:
         rows = [each.row() for each in found.differences]
         _print_table("differences", ("figure", "systems", "difference (95 % interval, paired)", ""), rows)
+    elif len(found.systems) > 1:
+        print("no figure that was measured alike of two systems differs")
     for each in found.apart:
         print(f"not compared: {each}", file=sys.stderr)
     if picture is None:

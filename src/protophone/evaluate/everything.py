@@ -57,7 +57,7 @@ def evaluate_all(
     model = load(bundle, device=device)
     if asr is not None and model.voices:
         load_recognizer(asr)  # better said before the work than after it, that there is none
-    title = f"everything, {Path(bundle).name}"
+    title = f"everything, {_name_of(bundle)}"
     refuse_others(out, title)
     read = {"bundle": model.bundle.folder, "recordings": recordings, "items": items}
     results = Results(
@@ -69,6 +69,8 @@ def evaluate_all(
     )
     with stage("encoding", len(found)) as advance:
         done = encode_corpus(model, found, out / "units", advance=advance)
+    if len(done.failures) == len(found):
+        raise InputError(f"none of {len(found)} recordings can be used, the first: {done.failures[0][1]}")
     if done.failures:
         examples = tuple(reason for _, reason in done.failures[:3])
         results.left_out.append(LeftOut("recordings", len(done.failures), "they cannot be used", examples))
@@ -114,6 +116,12 @@ def evaluate_all(
         except InputError as error:
             results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
     return results
+
+
+def _name_of(bundle: str | Path) -> str:
+    """What a bundle is called by: its folder, or the one of the run that it lies in."""
+    path = Path(bundle).resolve()
+    return path.parent.name if path.name == "bundle" else path.name
 
 
 def _abx(out: Path, items: str | Path, seed: int, bundle: Path) -> Found:

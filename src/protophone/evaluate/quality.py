@@ -45,6 +45,7 @@ def compare_quality(pairs: Sequence[Pair], names: Sequence[str], *, work: Path |
             untouched.append(Scores(kept["untouched"]["values"], kept["untouched"]["skipped"]))
             advance(1)
     found = Found(settings={"quality": settings})
+    skipped: dict[tuple[tuple[int, ...], str], list[str]] = {}  # measures that leave out the same for one reason
     for scores, suffix in ((made, ""), (untouched, ", untouched")):
         for measure, quality in summarize(scores, names).items():
             title, unit, better = _NAMES[measure]
@@ -53,9 +54,11 @@ def compare_quality(pairs: Sequence[Pair], names: Sequence[str], *, work: Path |
                     estimated(title + suffix, quality.mean, unit, better=better, protocol=settings[measure])
                 )
             if quality.skipped:
-                first = next(iter(quality.skipped))
-                reason = f"{title}{suffix}: {quality.skipped[first]}"
-                found.left_out.append(LeftOut("recordings", len(quality.skipped), reason, (pairs[first].id,)))
+                reason = next(iter(quality.skipped.values()))
+                skipped.setdefault((tuple(quality.skipped), reason), []).append(title + suffix)
+    for (positions, reason), titles in skipped.items():
+        named = f"{'; '.join(titles)}: {reason}"
+        found.left_out.append(LeftOut("recordings", len(positions), named, (pairs[positions[0]].id,)))
     return found
 
 

@@ -65,6 +65,7 @@ def evaluate_resynthesis(
     """
     if not (measures.asr or measures.f0 or measures.speaker or measures.quality):
         raise InputError("nothing to measure; give --asr MODEL, --f0, --speaker, --quality, or several of them")
+    _check_options(measures)
     title = f"resynthesis, {sounds}"
     if work is not None:
         refuse_others(work, title)
@@ -101,6 +102,20 @@ def measure(
         found.add(compare_quality(pairs, names, work=work, stage=stage))
     found.figures = [replace(figure, over=measures.over) for figure in found.figures]
     return found
+
+
+def _check_options(measures: Measures) -> None:
+    """``InputError`` for options of a measure that is not asked for."""
+    options = (
+        ("--language", measures.language, "--asr", measures.asr),
+        ("--tracker", measures.tracker, "--f0", measures.f0),
+        ("--voice", measures.voice, "--speaker", measures.speaker),
+        ("--enrol", measures.enrol, "--speaker", measures.speaker),
+        ("--one-person", measures.one_person, "--speaker", measures.speaker),
+    )
+    for option, value, measure, asked in options:
+        if value and not asked:
+            raise InputError(f"{option}: for {measure}, which is not asked for; give both or neither")
 
 
 def _check_judges(measures: Measures) -> None:

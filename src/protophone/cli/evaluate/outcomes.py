@@ -36,7 +36,7 @@ def submission(
 
     if features is not None or rest is not None:
         if features is None or rest is None:
-            raise InputError("--features and --rest, the folder of the .yaml files and others, make a submission together")
+            raise InputError("a submission is made of --features and --rest, its .yaml files and others; give both")
         if not rest.is_dir():
             raise InputError(f"{rest}: no such folder; give that of the submission's .yaml files and others")
         files = {path.relative_to(rest).as_posix(): path for path in sorted(rest.rglob("*")) if path.is_file()}
@@ -47,7 +47,7 @@ def submission(
         print(fault)
     if report.faults:
         raise InputError(f"{folder}: {len(report.faults)} faults, listed above; mend them before submitting")
-    print(f"{folder}: a {form} submission of {report.files} files, no fault found")
+    print(f"{folder}: {report.files} files for {form}, no fault found")
     for each in report.unchecked:
         print(f"not checked: {each}")
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["everything", "resynthesis"]
+from protophone.cli.evaluate.options import Missing, Over, Seed
 
-Missing = Literal["error", "skip"]
-Over = Literal["recordings", "speakers"]
+__all__ = ["everything", "resynthesis"]
 
 
 def resynthesis(
@@ -27,7 +26,7 @@ def resynthesis(
     quality: bool = False,
     missing: Missing = "error",
     over: Over = "recordings",
-    seed: int = 0,
+    seed: Seed = 0,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -109,7 +108,7 @@ def everything(
     language: str | None = None,
     embedder: str = "resemblyzer",
     one_person: tuple[str, ...] = (),
-    seed: int = 0,
+    seed: Seed = 0,
     device: str = "cpu",
     json: bool = False,
 ) -> None:

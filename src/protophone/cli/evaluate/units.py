@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from protophone.cli.evaluate.options import Missing, Over, Seed
+
 __all__ = ["abx", "bitrate", "terms", "units"]
 
 Distance = Literal["angular", "euclidean", "kl_symmetric", "identical", "levenshtein"]
-Missing = Literal["error", "skip"]
-Over = Literal["recordings", "speakers"]
 
 
 def abx(
@@ -26,7 +26,7 @@ def abx(
     bundle: Path | None = None,
     max_size_group: int | None = None,
     max_x_across: int | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     missing: Missing = "error",
     over: Over = "recordings",
     out: Path | None = None,
@@ -151,7 +151,7 @@ def units(
     alignment: Path | None = None,
     ignore: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("SIL", "SPN"),
     tolerance: float = 0.02,
-    seed: int = 0,
+    seed: Seed = 0,
     over: Over = "recordings",
     out: Path | None = None,
     json: bool = False,
