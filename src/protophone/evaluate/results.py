@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +18,7 @@ from protophone.evaluate.figure import Figure, Found, LeftOut
 from protophone.files import atomic, read_json, refuse_unwritable, write_json, write_text
 from protophone.metrics.interval import Estimate
 
-__all__ = ["Results", "digest", "dumps", "read_results", "refuse_others", "versions", "write_results"]
+__all__ = ["Results", "digest", "dumps", "read_results", "refuse_others", "write_results"]
 
 FORMAT = 1
 _PACKAGES = ("protophone", "numpy", "scipy", "torch", "numba", "scikit-learn", "jiwer")
@@ -38,7 +38,7 @@ class Results(Found):
 
     def __post_init__(self) -> None:
         if not self.versions:
-            self.versions = versions()
+            self.versions = _versions()
 
     def __getitem__(self, name: str) -> Figure:
         """The figure of that name; ``KeyError`` where there is none."""
@@ -185,10 +185,10 @@ def _stated(protocol: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def versions(more: Iterable[str] = ()) -> dict[str, str]:
-    """Versions of Python and of the packages that figures come from; ``more`` names further ones, where installed."""
+def _versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures come from; those of extras stand in their protocols."""
     found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    for name in (*_PACKAGES, *more):
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
