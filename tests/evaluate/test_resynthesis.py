@@ -57,6 +57,22 @@ def test_nothing_asked_for_is_an_error(made):
         evaluate_resynthesis(*made, Measures())
 
 
+def test_a_sound_that_cannot_be_read_is_counted_not_scored(made, fakes, tmp_path):
+    manifest, sounds = made
+    broken = shutil.copytree(sounds, tmp_path / "broken")
+    whole = evaluate_resynthesis(manifest, broken, Measures(asr="any"))
+    (broken / "r0.wav").write_bytes(b"RIFF")
+    results = evaluate_resynthesis(manifest, broken, Measures(asr="any"))
+    assert results["CER"].count == whole["CER"].count - 1
+    assert results["CER, untouched"].count == results["CER"].count
+    (left,) = [each for each in results.left_out if "not heard" in each.reason]
+    assert (left.count, left.examples) == (1, ("r0",))
+    for path in broken.glob("*.wav"):
+        path.write_bytes(b"RIFF")
+    with pytest.raises(InputError, match="pairs of sounds can be read; the first: .*r0.wav"):
+        evaluate_resynthesis(manifest, broken, Measures(asr="any"))
+
+
 def test_words_are_counted_beside_those_of_the_untouched(made, fakes, tmp_path):
     manifest, sounds = made
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]

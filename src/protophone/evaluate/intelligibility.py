@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from protophone.errors import InputError
+from protophone.errors import AudioError, InputError
 from protophone.evaluate.figure import Figure, Found, LeftOut, estimated
 from protophone.evaluate.pairs import Pair
 from protophone.metrics.intelligibility import ErrorRate, Intelligibility, intelligibility, scorable
@@ -37,19 +37,37 @@ def hear(
             f"none of {len(pairs)} recordings can be scored by {recognizer}: "
             + "; ".join(f"{len(ids)}: {reason}" for reason, ids in scored.left_out.items())
         )
-    kept = [pairs[index] for index in scored.kept]
+    spoken = dict(zip(scored.kept, scored.languages, strict=True))
+    faults = {index: fault for index in spoken if (fault := _fault(pairs[index]))}
+    if faults:
+        examples = tuple(pairs[index].id for index in faults)[:3]
+        left_out.append(LeftOut("recordings", len(faults), f"not heard: {next(iter(faults.values()))}", examples))
+    if len(faults) == len(spoken):
+        raise InputError(f"none of {len(spoken)} pairs of sounds can be read; the first: {next(iter(faults.values()))}")
+    rows = [index for index in spoken if index not in faults]
+    kept, languages = [pairs[index] for index in rows], [spoken[index] for index in rows]
     with stage("listening", 2 * len(kept)) as advance:
-        sounds = zip((pair.sound for pair in kept), scored.languages, strict=True)
+        sounds = zip((pair.sound for pair in kept), languages, strict=True)
         heard = transcribe_all(judge, list(sounds), advance)
-        originals = zip((pair.recording for pair in kept), scored.languages, strict=True)
+        originals = zip((pair.recording for pair in kept), languages, strict=True)
         untouched = transcribe_all(judge, list(originals), advance)
     texts = [pair.recording.text or "" for pair in kept]
-    found = intelligibility(texts, heard, untouched, [names[index] for index in scored.kept], scored.languages)
+    found = intelligibility(texts, heard, untouched, [names[index] for index in rows], languages)
     figures = _figures(found, "", judge.settings)
     for each, part in found.by_language.items():
         figures += _figures(part, f", {each}", judge.settings)
     stated = {"recogniser": judge.settings, "against": found.against, "normalization": found.normalization}
     return Found(figures=figures, left_out=left_out, settings={"intelligibility": stated})
+
+
+def _fault(pair: Pair) -> str | None:
+    """Why a pair cannot be heard, None where it can."""
+    try:
+        pair.read_sound()
+        pair.read_original()
+    except AudioError as error:
+        return str(error)
+    return None
 
 
 def _figures(found: Intelligibility, suffix: str, protocol: dict) -> list[Figure]:
