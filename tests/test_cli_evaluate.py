@@ -3,14 +3,21 @@
 import json
 import shutil
 import sys
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
+from protophone.cli.evaluate import options, outcomes
+from protophone.cli.evaluate.units import Distance as Choices
 from protophone.evaluate.discrimination import evaluate_abx
+from protophone.evaluate.figure import Over
 from protophone.evaluate.representation import representation
 from protophone.evaluate.results import read_results
 from protophone.formats import write_classes
+from protophone.formats.submission import Kind
+from protophone.metrics.abx.distances import Distance
+from protophone.metrics.abx.slices import Fault
 from tests.evaluate.judges import use_fakes
 from tests.evaluate.made import codes_of, speech, write_ctm, write_features, write_items, write_sounds, write_units
 from tests.test_cli import call as run_in_process
@@ -305,3 +312,11 @@ def test_a_folder_of_other_results_is_told_before_anything_is_written(call, made
     assert code == 1
     assert "holds results of another evaluation" in lines[-1]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_choices_are_those_of_the_library():
+    """The command line writes them again, for their modules take long to import."""
+    for here, there in ((Choices, Distance), (options.Over, Over), (options.Missing, Fault)):
+        assert get_args(here) == get_args(there)
+    form = get_type_hints(outcomes.submission)["form"]
+    assert get_args(form) == get_args(Kind)

@@ -181,7 +181,7 @@ def test_intervals_over_speakers_weigh_all_of_one_speaker_alike(made, fakes, tmp
     assert (recordings.count, recordings.value) == (40, pytest.approx(figure.value))
     many[3].pop("speaker")
     manifest.write_text("".join(json.dumps(row) + "\n" for row in many))
-    with pytest.raises(InputError, match="m3: no speaker is named"):
+    with pytest.raises(InputError, match="m3: its speaker is not named"):
         evaluate_resynthesis(manifest, sounds, Measures(quality=True, over="speakers"))
 
 

@@ -1,15 +1,16 @@
 """A figure as it is reported: a value with its interval, what it was measured on, and the settings it hangs on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from protophone.metrics.interval import Estimate
+from protophone.errors import InputError
+from protophone.metrics.interval import Estimate, speakers_of
 
-__all__ = ["Better", "Figure", "Found", "LeftOut", "Over", "counted", "estimated"]
+__all__ = ["Better", "Figure", "Found", "LeftOut", "Over", "counted", "drawn_over", "estimated"]
 
 Better = Literal["lower", "higher", ""]
 Over = Literal["recordings", "speakers"]
@@ -95,6 +96,17 @@ class Found:
         self.figures += other.figures
         self.left_out += other.left_out
         self.settings |= other.settings
+
+
+def drawn_over(ids: Sequence[str], speakers: Sequence[str | None], over: Over) -> Sequence[str]:
+    """What intervals are over, one a recording: its id, or its speaker where all are named and there are enough."""
+    if over == "recordings":
+        return ids
+    known = [speaker for speaker in speakers if speaker]
+    if len(known) < len(ids):
+        unknown = next(name for name, speaker in zip(ids, speakers, strict=True) if not speaker)
+        raise InputError(f"{unknown}: its speaker is not named; an interval over speakers needs all of them")
+    return speakers_of(known)
 
 
 def estimated(

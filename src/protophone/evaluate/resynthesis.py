@@ -7,7 +7,7 @@ from typing import Literal
 
 from protophone import audio
 from protophone.errors import InputError
-from protophone.evaluate.figure import Found, LeftOut, Over
+from protophone.evaluate.figure import Found, LeftOut, Over, drawn_over
 from protophone.evaluate.intelligibility import hear
 from protophone.evaluate.pairs import Pair
 from protophone.evaluate.pitch import compare_pitch, load_tracker
@@ -17,7 +17,6 @@ from protophone.evaluate.sources import recordings_of
 from protophone.evaluate.voices import compare_voices, persons_of
 from protophone.features.speaker import load_embedder
 from protophone.files import inside
-from protophone.metrics.interval import speakers_of
 from protophone.progress import Stage, silent
 from protophone.types import Recording
 
@@ -88,7 +87,7 @@ def measure(
     pairs: Sequence[Pair], others: Sequence[Recording], measures: Measures, *, work: Path | None, stage: Stage
 ) -> Found:
     """What ``measures`` asks for, of pairs of sounds; ``others`` are recordings that speakers may be known by."""
-    names = _names(pairs, measures.over)
+    names = drawn_over([pair.id for pair in pairs], [pair.recording.speaker for pair in pairs], measures.over)
     found = Found()
     if measures.asr:
         found.add(hear(pairs, names, measures.asr, measures.language, work=work, stage=stage))
@@ -155,13 +154,3 @@ def pairs_of(
         [LeftOut("recordings", len(absent), f"no sound of them in {folder}", tuple(absent[:3]))] if absent else []
     )
     return pairs, left_out
-
-
-def _names(pairs: Sequence[Pair], over: str) -> list[str]:
-    """What intervals are drawn over: recordings, or speakers where there are enough."""
-    if over == "recordings":
-        return [pair.id for pair in pairs]
-    unknown = next((pair.id for pair in pairs if pair.recording.speaker is None), None)
-    if unknown is not None:
-        raise InputError(f"{unknown}: no speaker is named in the manifest; an interval over speakers needs all of them")
-    return list(speakers_of([pair.recording.speaker or "" for pair in pairs]))

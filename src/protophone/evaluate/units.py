@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.evaluate.figure import Figure, Found, LeftOut, Over, counted, estimated
+from protophone.evaluate.figure import Figure, Found, LeftOut, Over, counted, drawn_over, estimated
 from protophone.evaluate.references import alignments_of
 from protophone.evaluate.results import Results, digest
 from protophone.evaluate.sources import units_of
 from protophone.files import inside
 from protophone.metrics.bitrate import estimate_bit_rates, estimate_measured, measured_bitrate, num_bytes
 from protophone.metrics.boundaries import TOLERANCE, BoundaryFit, boundary_fit
-from protophone.metrics.interval import speakers_of
 from protophone.metrics.leakage import FOLDS, speaker_leakage, unit_shares
 from protophone.metrics.units import IGNORED, PhoneFit, phone_fit, run_durations, unit_usage
 from protophone.store import UnitRecord
@@ -31,7 +30,7 @@ def evaluate_bitrate(units: str | Path, *, files: str | Path | None = None, over
     speakers, not pitch. ``over`` is what intervals are over.
     """
     records = units_of(units)
-    names = _names(records, over)
+    names = drawn_over([record.id for record in records], [record.extra.get("speaker") for record in records], over)
     seconds = [record.seconds for record in records]
     first = records[0]
     rates = estimate_bit_rates(
@@ -104,7 +103,7 @@ def evaluate_units(
         settings={"units": str(units), "ignore": list(ignore), "tolerance": tolerance, "seed": seed},
         hashes={"units": digest(units)},
     )
-    names = _names(records, over)
+    names = drawn_over([record.id for record in records], [record.extra.get("speaker") for record in records], over)
     results.add(_usage(records, names))
     table = None
     if alignment is None:
@@ -219,16 +218,6 @@ def _leakage(records: Sequence[UnitRecord], seed: int) -> Found:
         ],
         left_out=left_out,
     )
-
-
-def _names(records: Sequence[UnitRecord], over: Over) -> Sequence[str]:
-    """What intervals are drawn over: recordings, or speakers where each is named and there are enough."""
-    if over == "recordings":
-        return [record.id for record in records]
-    unknown = next((record.id for record in records if not record.extra.get("speaker")), None)
-    if unknown is not None:
-        raise InputError(f"{unknown}: no speaker beside its units; an interval over speakers needs all of them")
-    return speakers_of([str(record.extra["speaker"]) for record in records])
 
 
 def _literal(name: str) -> str:

@@ -102,8 +102,7 @@ def centred(found: Estimate) -> Estimate:
 
     An entropy, or a share of the likeliest, is biased by how few recordings it is of, and a draw of unequal weights is
     as good as one of about half as many: uncorrected, draws lie to one side, and the figure may fall outside its own
-    interval. What the interval is to say, how far the figure moves with as many other recordings, is their spread. Of
-    halves of a corpus it gave the spread of an entropy rightly, that of purities and PNMI a quarter to a half too wide.
+    interval. What the interval is to say, how far the figure moves with as many other recordings, is their spread.
     """
     return Estimate(found.value, found.draws - found.draws.mean() + found.value, found.names)
 

@@ -43,8 +43,8 @@ class WhisperRecognizer(TextRecognizer):
 
     ``model`` is a folder with ``model.bin``, or the name of a model that lies in the Hugging Face cache already;
     nothing is fetched. ``settings`` has all decoding options, and one hash over the model's files. ``workers``, by
-    default as many as cores, hear at once, a thread each: on two cores that takes some 0.6 of the time of one worker
-    with two threads, and answers the same. Raises ``InputError`` where faster-whisper or the model is missing.
+    default as many as cores, hear at once, a thread each, and answer the same as one. Raises ``InputError`` where
+    faster-whisper or the model is missing.
     """
 
     def __init__(self, model: str | Path, *, beam_size: int = 5, workers: int | None = None) -> None:
@@ -82,7 +82,7 @@ class WhisperRecognizer(TextRecognizer):
             raise InputError(f"{folder}: faster-whisper cannot load it ({error}); fetch the model again") from error
         self.languages = frozenset(self._model.supported_languages)
         # The last bits of a product of full matrices hang on how many threads BLAS has (OMP_NUM_THREADS), and through
-        # int8 every sixth transcript hung on them; a product with a sparse matrix is the same with any number.
+        # int8 some transcripts hung on them; a product with a sparse matrix is the same with any number.
         extractor = self._model.feature_extractor
         extractor.mel_filters = csr_array(extractor.mel_filters)
 

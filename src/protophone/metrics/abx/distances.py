@@ -1,8 +1,8 @@
 """How far apart two tokens are: frame by frame along the best alignment, or as strings of symbols.
 
 ``angular`` is the angle between two frames over pi, the field's "cosine" distance; a frame of zeros has no direction,
-so it is as far as can be, 1, from every other frame and 0 from another of zeros. ``euclidean`` is
-the distance of two frames, ``kl_symmetric`` the mean of the Kullback-Leibler divergences of two posteriors both ways,
+so it is as far as can be, 1, from every other frame and 0 from another of zeros. ``euclidean`` is the distance of two
+frames, ``kl_symmetric`` the mean of the Kullback-Leibler divergences of two posteriors both ways,
 1e-6 added under the logarithms; ``identical`` is 0 for equal frames and 1 for others. These four are summed along the
 cheapest alignment (dynamic time warping), and divided by the length of its path. ``levenshtein`` is the edit distance
 of the two strings of symbols, one symbol a frame as they are given, runs and all, over the length of the longer string:

@@ -6,8 +6,7 @@ tokens' recordings, and a cell as much as its triplets: with other recordings, o
 of a recording is so the sum, over its triplets, of how much more they are wrong than expected of the two phones, whose
 share in the average is fixed. Drawn in full, triplets within one recording would weigh the square or cube of its
 weight, which moves the centre. Averaging each cell by its own weights, as jackknives and bootstraps of fixed cells do,
-would hold still every cell of one triplet, and call chance real: 2.5 times too narrow on tokens made up for the mboshi
-triphone items, where this interval is about right for one system and 1.2 to 1.5 times too wide for a difference.
+would hold still every cell of one triplet, and call chance real.
 """
 
 from collections.abc import Sequence
