@@ -51,6 +51,15 @@ def tiny_corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_hubert(tmp_path_factory) -> Path:
+    """The folder of a small HuBERT with random weights."""
+    pytest.importorskip("transformers")
+    from tests.ssl_models import save_folder, tiny_model
+
+    return save_folder(tiny_model(), tmp_path_factory.mktemp("hubert") / "tiny", normalized=False)
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tiny_corpus) -> Path:
     """A bundle with two voices, learned in a second or two; tests must not write to it."""
     from tests.tiny import learn

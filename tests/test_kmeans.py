@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans as Lloyd
 
 from protophone.errors import InputError
 from protophone.quantizers import KMeansConfig
+from protophone.quantizers.kmeans import lloyd
 from protophone.quantizers.sample import sample_frames
 
 
@@ -34,6 +35,41 @@ def test_as_tight_as_lloyd():
     rebuilt = found.lookup(found.encode(torch.from_numpy(frames)[None]))[0].numpy()
     error = np.square(frames - rebuilt).sum()
     assert error < 1.03 * Lloyd(32, n_init=1, random_state=0).fit(frames).inertia_
+
+
+def test_lloyd_on_a_gpu_is_as_tight_as_scikit_learns():
+    """The same code on the processor: from frames with clusters and without, all of them used."""
+    rng = np.random.default_rng(0)
+    for frames in (
+        rng.standard_normal((6000, 8)).astype(np.float32),
+        (10 * rng.standard_normal((20, 8))[rng.integers(20, size=6000)] + rng.standard_normal((6000, 8))).astype("f4"),
+    ):
+        found = lloyd(torch.from_numpy(frames), 20, seed=1).numpy()
+        distance = np.square(frames[:, None] - found).sum(-1)
+        assert distance.min(1).sum() < 1.03 * Lloyd(20, n_init=4, random_state=0).fit(frames).inertia_
+        assert len(np.unique(distance.argmin(1))) == 20
+        for code, centroid in enumerate(found):  # settled: each is the mean of what is nearest to it
+            np.testing.assert_allclose(centroid, frames[distance.argmin(1) == code].mean(0), atol=0.05)
+    again = lloyd(torch.from_numpy(frames), 20, seed=1).numpy()
+    np.testing.assert_array_equal(again, found)
+
+
+def test_lloyd_on_a_gpu_finds_every_point():
+    points = torch.tensor([[0.0, 0.0], [4.0, 2.0], [9.0, -1.0]])
+    found = lloyd(points.repeat(50, 1), 3, seed=0)
+    np.testing.assert_allclose(sorted(found.tolist()), points.tolist())
+    assert torch.isfinite(lloyd(points.repeat(50, 1), 5, seed=0)).all()  # fewer points than units
+
+
+def test_a_sample_is_bounded_in_bytes(monkeypatch):
+    monkeypatch.setattr("protophone.quantizers.kmeans._VALUES", 600)
+    taken = []
+    monkeypatch.setattr(
+        "protophone.quantizers.kmeans.sample_frames",
+        lambda frames, limit, seed: taken.append(limit) or sample_frames(frames, limit, seed),
+    )
+    KMeansConfig(num_units=2).build(6).fit(np.random.default_rng(0).standard_normal((500, 6)).astype(np.float32))
+    assert taken == [100]
 
 
 def test_two_units_of_two_points():

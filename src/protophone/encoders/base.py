@@ -1,9 +1,9 @@
 """What every encoder is: sound in, units out, and the vectors those units stand for.
 
 An encoder normalises its features by statistics fixed in the bundle (``corpus``) or of each recording (``recording``),
-and declares its ``context``: how many feature frames left and right of a unit's own it looks at. Outside a recording
-there is silence in the normalised space (zeros), so that a recording encoded in chunks, in a batch or alone gives the
-same units.
+or takes them as they are (``none``), and declares its ``context``: how many feature frames left and right of a unit's
+own it looks at. Outside a recording there is silence in the normalised space (zeros), so that a recording encoded in
+chunks, in a batch or alone gives the same units.
 """
 
 from abc import ABC, abstractmethod
@@ -66,13 +66,15 @@ class Encoder(nn.Module, ABC):
     features: FeatureExtractor
     reduction: int
     context: tuple[int, int]
-    normalization: Normalization
+    normalization: Normalization | Literal["none"]
     mean: Tensor  # of each feature over the corpus, and its deviation: there where ``normalization`` is ``corpus``
     deviation: Tensor
+    spare: tuple[str, ...] = ()  # names of weights that only training needs begin so
 
-    def __init__(self, features: FeatureExtractor, normalization: Normalization) -> None:
+    def __init__(self, features: FeatureExtractor, normalization: Normalization | Literal["none"]) -> None:
         super().__init__()
         self.features = features
+        self.feature_network = features.network
         self.normalization = normalization
         if normalization == "corpus":
             self.register_buffer("mean", torch.zeros(features.dim))
@@ -88,8 +90,18 @@ class Encoder(nn.Module, ABC):
         """Where units lie: the centre of the feature frames each stands for."""
         fine = self.features.grid
         return FrameGrid(
-            fine.sample_rate, fine.hop * self.reduction, fine.offset + fine.hop * (self.reduction - 1) // 2
+            fine.sample_rate,
+            fine.hop * self.reduction,
+            fine.offset + fine.hop * (self.reduction - 1) // 2,
+            fine.window,
         )
+
+    @property
+    def lookahead(self) -> int | None:
+        """Samples from the beginning of a unit's span to the last that it depends on; None of a whole recording."""
+        if self.normalization == "recording":
+            return None
+        return (self.reduction + self.context[1] + self.features.context) * self.features.grid.hop
 
     @property
     @abstractmethod
@@ -115,6 +127,8 @@ class Encoder(nn.Module, ABC):
 
     def normalize(self, batch: FeatureBatch, moments: Moments) -> FeatureBatch:
         """Frames less their mean, over their deviation; padding becomes zero."""
+        if self.normalization == "none":
+            return batch
         if self.normalization == "corpus":
             mean, deviation = self.mean[None], self.deviation[None]
         else:
@@ -137,7 +151,7 @@ class Encoder(nn.Module, ABC):
         batch = self.normalize(features, Moments.of(features))
         lengths = -(-batch.lengths // self.reduction)
         if not len(lengths) or not int(lengths.max()):
-            raise AudioError("no sound to encode: recordings of no samples; leave them out")
+            raise AudioError("no sound to encode: no recording is as long as a frame; leave them out")
         left, right = self.context
         surplus = int(lengths.max()) * self.reduction - batch.frames.shape[1]
         return F.pad(batch.frames, (0, 0, left, right + surplus)), lengths
@@ -185,7 +199,7 @@ class Encoder(nn.Module, ABC):
             if units > 0:
                 codes.append(self._codes(F.pad(held, (0, 0, 0, units * self.reduction - remaining + right))))
         if not codes:
-            raise AudioError("no sound to encode: a recording of no samples; leave it out")
+            raise AudioError("no sound to encode: a recording shorter than a frame; leave it out")
         return UnitBatch.from_arrays([np.concatenate(codes, 1)], self.sizes, self.grid, self.codebook.hash)
 
     def _codes(self, frames: Tensor) -> np.ndarray:

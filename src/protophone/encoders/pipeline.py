@@ -1,6 +1,7 @@
 """Classical units: features, normalised, averaged over a few frames, each mean written as a code."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,9 +11,9 @@ from torch.nn import functional as F
 
 from protophone.config import config
 from protophone.encoders.base import Encoder, Normalization
-from protophone.errors import InputError
+from protophone.errors import ConfigError, InputError
 from protophone.features import FeatureConfig, MfccConfig
-from protophone.quantizers import KMeansConfig, Mixture, QuantizerConfig
+from protophone.quantizers import KMeans, KMeansConfig, Mixture, QuantizerConfig
 from protophone.types import AudioBatch, Codebook, FeatureBatch, UnitBatch
 
 __all__ = ["Pipeline", "PipelineConfig"]
@@ -25,8 +26,15 @@ class PipelineConfig:
     kind: Literal["pipeline"] = "pipeline"
     features: FeatureConfig = MfccConfig()
     quantizer: QuantizerConfig = KMeansConfig()
-    normalization: Normalization = "recording"
+    normalization: Normalization | Literal["none"] = "recording"
     time_reduction: Literal[1, 2, 4, 8] = 1
+
+    def __post_init__(self) -> None:
+        if self.normalization == "none" and self.time_reduction > 1:
+            raise ConfigError(
+                f"time_reduction {self.time_reduction} fills the last unit up with the mean of normalised frames; "
+                'set normalization = "corpus", or time_reduction = 1'
+            )
 
     def build(self, speakers: tuple[str, ...] = ()) -> "Pipeline":  # noqa: ARG002 - as every encoder's config
         """An encoder to be fitted or loaded; classical units know no speakers."""
@@ -42,7 +50,7 @@ class Pipeline(Encoder):
 
     def __init__(self, config: PipelineConfig) -> None:
         super().__init__(config.features.build(), config.normalization)
-        self.config = config
+        self.config = replace(config, features=self.features.config)  # completed with what a model's files say
         self.reduction = config.time_reduction
         self.context = (0, 0)
         self.quantizer = config.quantizer.build(self.features.dim)
@@ -51,6 +59,13 @@ class Pipeline(Encoder):
     def codebook(self) -> Codebook:
         """The centroids or means, ``[1, unit, dim]``."""
         return self.quantizer.codebook
+
+    def take(self) -> bool:
+        """Takes over the published centroids that the config names; False where it names none, and there is to learn.
+
+        Raises ``InputError`` where they cannot be read or are of another size.
+        """
+        return isinstance(self.quantizer, KMeans) and self.quantizer.take()
 
     def fit(self, recordings: Iterable[np.ndarray], seed: int = 0) -> None:
         """Fits the quantizer to normalised features ``[frame, dim]``, one array a recording, read once.

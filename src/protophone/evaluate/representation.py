@@ -107,7 +107,8 @@ def _units(path: Path, bundle: str | Path | None, frame_rate: float | None) -> R
 
 def _rate_of_vectors(model: "Model") -> Fraction:
     """The frame rate of what ABX scores, which may be finer than that of the units."""
-    one = model.encode_batch([np.zeros(model.encoder.grid.hop, np.float32)])
+    grid = model.encoder.grid
+    one = model.encode_batch([np.zeros(max(grid.hop, grid.window), np.float32)])
     return model.encoder.vectors(one).grid.frame_rate
 
 

@@ -5,7 +5,17 @@ from typing import Annotated
 from protophone.config import KIND
 from protophone.features.base import FeatureExtractor
 from protophone.features.filterbank import LogMel, LogMelConfig, Mfcc, MfccConfig
+from protophone.features.ssl import SelfSupervised, SSLConfig
 
-__all__ = ["FeatureConfig", "FeatureExtractor", "LogMel", "LogMelConfig", "Mfcc", "MfccConfig"]
+__all__ = [
+    "FeatureConfig",
+    "FeatureExtractor",
+    "LogMel",
+    "LogMelConfig",
+    "Mfcc",
+    "MfccConfig",
+    "SSLConfig",
+    "SelfSupervised",
+]
 
-FeatureConfig = Annotated[MfccConfig | LogMelConfig, KIND]
+FeatureConfig = Annotated[MfccConfig | LogMelConfig | SSLConfig, KIND]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from protophone.types import AudioBatch, FeatureBatch, FrameGrid
 
@@ -21,8 +22,11 @@ class FeatureExtractor(ABC):
     ends) for its frames, the context cut off again, to be those of the whole recording.
 
     A batch gives for each row what the row gives alone: padding is never looked at.
+
+    ``network`` is what a bundle must hold of it beside its config, None of what can be had without.
     """
 
+    network: nn.Module | None = None
     config: Any
     sample_rate: int
     dim: int

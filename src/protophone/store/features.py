@@ -29,7 +29,10 @@ def write_features(folder: str | Path, recording: str, array: np.ndarray, grid: 
         if known != grid:
             raise InputError(f"{folder}: holds features on {known}, these are on {grid}; write them to another folder")
     else:
-        write_json(folder / "grid.json", dataclasses.asdict(grid))
+        stated = dataclasses.asdict(grid)
+        if grid.window == 1:  # frames that cover the recording, as most do
+            del stated["window"]
+        write_json(folder / "grid.json", stated)
     # the file is made in memory: numpy, writing to disk itself, would not say that a disk is full
     made = io.BytesIO()
     np.save(made, np.ascontiguousarray(array, dtype="<f4"), allow_pickle=False)
@@ -81,6 +84,7 @@ def _grid(folder: Path) -> FrameGrid:
     content = read_json(path)
     try:
         values = {key: content[key] for key in ("sample_rate", "hop", "offset")}
+        values["window"] = content.get("window", 1)
         if any(type(value) is not int for value in values.values()):
             raise ValueError("they must be whole numbers")  # noqa: TRY301 (one message for every fault)
         return FrameGrid(**values)
