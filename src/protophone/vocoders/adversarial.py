@@ -1,14 +1,140 @@
-"""A judge of spectrograms for the inverter's adversarial losses (Tjandra et al. 2019, equations 7 and 8)."""
+"""Losses of vocoders that learn against judges: of spectrograms for the inverter, of waveforms for the others.
+
+The inverter's are equations 7 and 8 of Tjandra et al. 2019. Those of waveforms are equations 3 to 8 of Kong et al. 2020
+(HiFi-GAN): least squares against every judge, what the judges' layers see (features), and bands on the mel scale.
+"""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-__all__ = ["SpectrogramDiscriminator", "discriminator_loss", "generator_loss"]
+from protophone.config import Positive, config
+from protophone.errors import ConfigError
+from protophone.spectral import mel_filters, stft
+from protophone.vocoders.discriminators import (
+    PERIODS,
+    RESOLUTIONS,
+    SCALES,
+    ByPeriod,
+    ByResolution,
+    ByScale,
+    Verdict,
+)
+
+__all__ = [
+    "Judges",
+    "JudgesConfig",
+    "SpectrogramDiscriminator",
+    "discriminator_loss",
+    "generator_loss",
+    "log_mel",
+    "mel_loss",
+]
 
 Adversary = Literal["lsgan", "wgan"]
+_BANDS, _POINTS, _HOP, _FLOOR = 80, 1024, 256, 1e-5  # of the mel loss, as published
+
+
+@config
+class JudgesConfig:
+    """Who judges a vocoder's waveforms, how wide their layers are, and from which step of the training.
+
+    ``kinds``: ``period`` and ``scale`` are HiFi-GAN's judges, ``resolution`` UnivNet's, a small part of the work; none
+    leaves the mel loss alone. ``width`` is a share of the published channels. ``features`` weighs the feature matching.
+    """
+
+    kinds: tuple[Literal["period", "scale", "resolution"], ...] = ("period", "scale")
+    width: Positive = 1.0
+    from_step: int = 0
+    features: float = 2.0
+
+    def __post_init__(self) -> None:
+        if len(set(self.kinds)) != len(self.kinds):
+            raise ConfigError(f"judges.kinds {list(self.kinds)} names one twice; name each once")
+        if self.from_step < 0:
+            raise ConfigError(f"judges.from_step {self.from_step} is negative; write 0 for judges from the beginning")
+
+    def build(self) -> "Judges | None":
+        """The judges, untrained; None where no kind is named."""
+        return Judges(self) if self.kinds else None
+
+
+class Judges(nn.Module):
+    """All judges of a vocoder's waveforms, and the steps trained so far, which say when they join.
+
+    A vocoder keeps them as ``judge``, and its ``losses`` go::
+
+        if self.judge is not None and self.judge.joins():
+            yield "discriminator", self.judge.discriminator_loss(real, fake)
+            terms |= self.judge.generator_losses(real, fake)  # after the judges' own step
+    """
+
+    steps_done: Tensor
+
+    def __init__(self, config: JudgesConfig) -> None:
+        super().__init__()
+        self.config = config
+        judges: dict[str, list[nn.Module]] = {
+            "period": [ByPeriod(period, config.width) for period in PERIODS if "period" in config.kinds],
+            "scale": [ByScale(halvings, config.width) for halvings in SCALES if "scale" in config.kinds],
+            "resolution": [ByResolution(*each, config.width) for each in RESOLUTIONS if "resolution" in config.kinds],
+        }
+        self.judges = nn.ModuleList(judge for kind in config.kinds for judge in judges[kind])
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def joins_at(self) -> int:
+        """The step from which they judge."""
+        return self.config.from_step
+
+    def joins(self) -> bool:
+        """Whether they judge this step; called once a step, and counts it, so that a resumed training knows."""
+        joined = int(self.steps_done) >= self.config.from_step
+        self.steps_done += 1
+        return joined
+
+    def forward(self, samples: Tensor) -> list[Verdict]:
+        """Each judge's verdict on ``samples`` float32 ``[batch, sample]``."""
+        return [judge(samples) for judge in self.judges]
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """How badly they tell ``real`` from ``fake``, ``[batch, sample]`` both; the vocoder gets no gradient."""
+        both = self(torch.cat([real, fake.detach()]))
+        scores = [verdict.scores.split(len(real)) for verdict in both]
+        return torch.stack([(r - 1).square().mean() + f.square().mean() for r, f in scores]).sum()
+
+    def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """The vocoder's terms, weighted, to be summed: ``adversarial`` and ``features``. The judges get no gradient."""
+        self.requires_grad_(requires_grad=False)
+        try:
+            with torch.no_grad():
+                heard = self(real)
+            made = self(fake)
+        finally:
+            self.requires_grad_(requires_grad=True)
+        fooled = torch.stack([generator_loss(verdict.scores, "lsgan") for verdict in made]).sum()
+        apart = [
+            F.l1_loss(f, r)
+            for verdict, wanted in zip(made, heard, strict=True)
+            for f, r in zip(verdict.features, wanted.features, strict=True)
+        ]
+        return {"adversarial": fooled, "features": self.config.features * torch.stack(apart).sum()}
+
+
+def log_mel(samples: Tensor, sample_rate: int) -> Tensor:
+    """Logarithm of magnitudes in 80 mel bands every 256 samples, ``[batch, frame, band]`` of ``[batch, sample]``."""
+    with torch.autocast(samples.device.type, enabled=False):
+        magnitude = stft(samples.float(), _POINTS, _HOP, _POINTS).abs()
+        bands = magnitude @ mel_filters(sample_rate, _POINTS, _BANDS, samples.device).T
+        return bands.clamp_min(_FLOOR).log()
+
+
+def mel_loss(real: Tensor, fake: Tensor, sample_rate: int) -> Tensor:
+    """Mean absolute difference of ``log_mel``; the published weight is 45."""
+    return F.l1_loss(log_mel(fake, sample_rate), log_mel(real, sample_rate))
 
 
 class SpectrogramDiscriminator(nn.Module):

@@ -1,25 +1,62 @@
 """What every vocoder is: units in, sound out, for the one codebook it was trained on."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from protophone.errors import InputError, UnitsError
+from protophone.features.contour import PitchBatch
 from protophone.types import AudioBatch, FrameGrid, UnitBatch
 
-__all__ = ["Vocoder"]
+__all__ = ["PitchInput", "Vocoder"]
+
+PitchInput = Literal["none", "units", "contour"]
 
 
 class Vocoder(nn.Module, ABC):
-    """Units to waveform: ``codebook`` is the hash of the codebook whose units it speaks, ``voices`` their names."""
+    """Units to waveform: ``codebook`` is the hash of the codebook whose units it speaks, ``voices`` their names.
+
+    ``pitch_input`` says what it must be told of the melody: nothing, pitch units, or a contour in Hz; ``learns_pitch``
+    what its training crops must hold. ``context`` are the units on each side that a unit's sound depends on.
+    """
+
+    config: Any
+    context: int
 
     codebook: str
     grid: FrameGrid
     voices: tuple[str, ...]
+    pitch_input: PitchInput = "none"
+    spare: tuple[str, ...] = ("judge.",)  # names of weights that only training needs begin so
+
+    @property
+    def learns_pitch(self) -> PitchInput:
+        """What of the melody training crops must hold."""
+        return self.pitch_input
 
     @abstractmethod
-    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:
-        """Sound of ``content`` in ``voice``: exactly frames x hop samples a row, for the caller to trim."""
+    def stream(
+        self, content: UnitBatch, pitch: UnitBatch | PitchBatch | None, voice: str | Tensor | None
+    ) -> Iterator[Tensor]:
+        """Sound of a batch of one in parts ``[sample]``, in memory that does not grow with it.
+
+        The parts are exactly frames x hop samples together, for the caller to trim. ``voice`` is a name, or an
+        embedding float32 ``[dim]`` where the vocoder was trained with such.
+        """
+
+    def synthesize(
+        self, content: UnitBatch, pitch: UnitBatch | PitchBatch | None, voice: str | Tensor | None
+    ) -> AudioBatch:
+        """Sound of each row of ``content``, as if it were alone: frames x hop samples."""
+        sounds = []
+        for row in range(len(content)):
+            parts = list(self.stream(content.row(row), None if pitch is None else pitch.row(row), voice))
+            sounds.append(torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32))
+        return AudioBatch.from_arrays(sounds, self.grid.sample_rate)
 
     def voice_index(self, voice: str | None) -> int:
         """Position of ``voice``; without one, the only or first voice. ``InputError`` lists the voices there are."""

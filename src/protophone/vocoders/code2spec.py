@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.config import config
-from protophone.errors import ConfigError
+from protophone.crops import Crops
+from protophone.errors import ConfigError, InputError
+from protophone.features.contour import PitchBatch
 from protophone.spectral import griffin_lim, magnitude_to_mel, stft
-from protophone.types import AudioBatch, Codebook, Crops, FrameGrid, UnitBatch
+from protophone.types import Codebook, FrameGrid, UnitBatch
 from protophone.vocoders.adversarial import SpectrogramDiscriminator, discriminator_loss, generator_loss
 from protophone.vocoders.base import Vocoder
 
@@ -96,6 +98,8 @@ class Code2Spec(Vocoder):
         self.voices = voices
         self.codebook = codebook.hash
         self.repeat = grid.hop // config.hop
+        # Convolutions see as many frames on each side, which lie at most as many units away.
+        self.context = -(-config.layers * (max(_KERNELS) // 2) // self.repeat)
         self.register_buffer("vectors", codebook.vectors.clone())
         bins = config.n_fft // 2 + 1
         self.speakers = nn.Embedding(len(voices), config.speaker_dim)
@@ -108,11 +112,6 @@ class Code2Spec(Vocoder):
         self.register_buffer("deviation", torch.ones(bins))
         self.judge = SpectrogramDiscriminator() if config.adversary != "none" else None
         self.listener: Listener | None = None
-
-    @property
-    def context(self) -> int:
-        """Frames on each side that a frame depends on."""
-        return self.config.layers * (max(_KERNELS) // 2)
 
     def forward(self, codes: Tensor, voice: Tensor) -> Tensor:
         """Scaled spectrogram ``[batch, unit * repeat, bin]``; codes ``[batch, codebook, unit]``, voice ``[batch]``."""
@@ -137,25 +136,28 @@ class Code2Spec(Vocoder):
         return raw.exp() if self.config.scale == "log" else raw.clamp_min(0)
 
     @torch.inference_mode()
-    def synthesize(self, content: UnitBatch, pitch: UnitBatch | None, voice: str | None) -> AudioBatch:  # noqa: ARG002
-        """Sound of the units in ``voice``, each row as if alone; long rows are spoken in overlapping parts."""
+    def stream(
+        self,
+        content: UnitBatch,
+        pitch: UnitBatch | PitchBatch | None,  # noqa: ARG002 - it is told no pitch
+        voice: str | Tensor | None,
+    ) -> Iterator[Tensor]:
+        """Sound of a batch of one in overlapping parts, each faded in over the end of the one before."""
         self.check_units(content)
+        if isinstance(voice, Tensor):
+            raise InputError("this voice knows speakers by name only, and was given an embedding; name one")
         speaker = torch.tensor([self.voice_index(voice)], device=self.vectors.device)
-        sounds = []
-        for row in range(len(content)):
-            codes = content.codes[row : row + 1, :, : int(content.lengths[row])].to(self.vectors.device)
-            sound = torch.zeros(codes.shape[2] * self.grid.hop)
-            for start in range(0, codes.shape[2], _PART):
-                # A part begins a little early and is faded in over what the one before said of it.
-                early, late = max(0, start - _OVERLAP), min(codes.shape[2], start + _PART)
-                part = self._speak(codes[..., early:late], speaker)
-                fade = (start - early) * self.grid.hop
-                ramp = torch.linspace(0, 1, fade) if fade else torch.ones(0)
-                at = early * self.grid.hop
-                sound[at : at + fade] = sound[at : at + fade] * (1 - ramp) + part[:fade] * ramp
-                sound[at + fade : at + len(part)] = part[fade:]
-            sounds.append(sound.numpy())
-        return AudioBatch.from_arrays(sounds, self.grid.sample_rate)
+        codes = content.codes[..., : int(content.lengths[0])].to(self.vectors.device)
+        ramp = torch.linspace(0, 1, _OVERLAP * self.grid.hop)
+        ending = torch.zeros(0)  # of the part before
+        for start in range(0, codes.shape[2], _PART):
+            early, late = max(0, start - _OVERLAP), min(codes.shape[2], start + _PART)
+            part = self._speak(codes[..., early:late], speaker)
+            if len(ending):
+                part[: len(ramp)] = ending * (1 - ramp) + part[: len(ramp)] * ramp
+            kept = len(part) - len(ramp) if late < codes.shape[2] else len(part)
+            yield part[:kept]
+            ending = part[kept:]
 
     def _speak(self, codes: Tensor, speaker: Tensor) -> Tensor:
         """Sound ``[unit * hop]`` of codes ``[1, codebook, unit]``."""
