@@ -10,7 +10,8 @@ import torch
 from protophone import audio, manifest
 from protophone.config import dump, parse
 from protophone.errors import AudioError, ConfigError, InputError
-from protophone.features.pitch import PitchBatch, PitchConfig
+from protophone.features.contour import PitchBatch
+from protophone.features.pitch import PitchConfig
 from protophone.features.praat import PraatConfig
 from protophone.types import AudioBatch, FrameGrid
 from tests.conftest import babble, corpus
@@ -239,3 +240,18 @@ class TestPraat:
         voicing, pitch = agreement(ours, theirs)
         assert voicing > 0.98
         assert pitch > 0.99
+
+
+def test_long_recordings_are_tracked_minute_by_minute(monkeypatch):
+    monkeypatch.setattr("protophone.features.pitch._WINDOW", 400)
+    monkeypatch.setattr("protophone.features.pitch._MARGIN", 40)
+    tracker = PitchConfig().build()
+    sound = babble(7.013, seed=3)
+    whole = tracker.track(AudioBatch.from_arrays([sound], 16000))
+    assert whole.f0_hz.shape[1] == tracker.grid.num_frames(len(sound))
+    for size in (997, 16000, 60_000, len(sound)):
+        blocks = (sound[at : at + size] for at in range(0, len(sound), size))
+        assert torch.equal(tracker.track_blocks(blocks).f0_hz, whole.f0_hz)
+    monkeypatch.undo()
+    unbroken = tracker.track(AudioBatch.from_arrays([sound], 16000))
+    assert float((whole.f0_hz - unbroken.f0_hz).abs().gt(1).float().mean()) < 0.02

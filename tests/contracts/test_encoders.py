@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from protophone.config import dump, parse
-from protophone.encoders import EncoderConfig, Moments, PipelineConfig, VQVAEConfig
+from protophone.encoders import ContentVQVAEConfig, EncoderConfig, Moments, PipelineConfig, VQVAEConfig
 from protophone.encoders.augment import AugmentConfig
 from protophone.errors import AudioError, InputError, UnitsError
 from protophone.features import LogMelConfig, MfccConfig
@@ -46,6 +46,20 @@ def _pipeline(reduction, quantizer, features, normalization):
     )
 
 
+def _content(reduction, normalization, represent):
+    return ContentVQVAEConfig(
+        features=FEATURES["logmel"],
+        normalization=normalization,
+        time_reduction=reduction,
+        quantizer=VQConfig(num_units=32, dim=16, bits=4.5),
+        channels=24,
+        encoder_blocks=2,
+        decoder_blocks=2,
+        fine_channels=16,
+        represent=represent,
+    )
+
+
 # Every pair of settings occurs: time reduction against the rest, and the rest among themselves, halves alternating.
 CONFIGS = {
     "-".join(map(str, ("vqvae", *settings))): _vqvae(*settings)
@@ -56,11 +70,21 @@ CONFIGS = {
     for settings in product((1, 2, 4), CLASSICAL, ("mfcc", "logmel"), ("recording", "corpus"))
     if (settings[0].bit_length() + len(settings[1]) + (settings[2] == "mfcc") + (settings[3] == "corpus")) % 2
 }
+CONFIGS |= {
+    "-".join(map(str, ("content", *settings))): _content(*settings)
+    for settings in (
+        (2, "corpus", "decoded"),
+        (4, "recording", "codes"),
+        (4, "corpus", "decoded"),
+        (8, "recording", "codes"),
+    )
+}
 members = pytest.mark.parametrize("name", CONFIGS)
 
 
 def _build(config):
-    return config.build(("abiayi", "martial")) if isinstance(config, VQVAEConfig) else config.build()
+    told = isinstance(config, VQVAEConfig | ContentVQVAEConfig)
+    return config.build(("abiayi", "martial")) if told else config.build()
 
 
 @cache
@@ -83,6 +107,10 @@ def _encoder(name):
                 encoder.decode_frames(latents, encoder.voices.weight[:1], torch.tensor([latents.shape[1]]))
             encoder.encoder.eval()
             encoder.quantizer(encoder.encoder(frames))
+    elif isinstance(config, ContentVQVAEConfig):
+        encoder.train()
+        with torch.no_grad():
+            encoder.quantizer(encoder.latents_of(encoder.framed(AudioBatch.from_arrays([babble(10, seed=7)], RATE))[0]))
     else:
         encoder.fit([frames[0].numpy()])
     return encoder.eval()
@@ -260,9 +288,9 @@ def test_units_of_another_codebook_are_refused(name):
 def test_no_samples_and_no_chunks_are_refused(name):
     encoder = _encoder(name)
     nothing = np.zeros(0, np.float32)
-    with pytest.raises(AudioError, match="no samples"):
+    with pytest.raises(AudioError, match="no sound to encode"):
         _codes(encoder, nothing)
-    with pytest.raises(AudioError, match="no samples"):
+    with pytest.raises(AudioError, match="no sound to encode"):
         encoder.encode_stream(lambda: [nothing])
     with pytest.raises(InputError, match="chunks of 0"):
         encoder.encode_stream(lambda: [babble(1)], chunk=0)

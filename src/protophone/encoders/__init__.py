@@ -4,9 +4,23 @@ from typing import Annotated
 
 from protophone.config import KIND
 from protophone.encoders.base import Encoder, Moments, Normalization
+from protophone.encoders.content import ContentVQVAE, ContentVQVAEConfig
 from protophone.encoders.pipeline import Pipeline, PipelineConfig
 from protophone.encoders.vqvae import VQVAE, VQVAEConfig
 
-__all__ = ["VQVAE", "Encoder", "EncoderConfig", "Moments", "Normalization", "Pipeline", "PipelineConfig", "VQVAEConfig"]
+__all__ = [
+    "VQVAE",
+    "ContentVQVAE",
+    "ContentVQVAEConfig",
+    "Encoder",
+    "EncoderConfig",
+    "EncoderSettings",
+    "Moments",
+    "Normalization",
+    "Pipeline",
+    "PipelineConfig",
+    "VQVAEConfig",
+]
 
-EncoderConfig = Annotated[VQVAEConfig | PipelineConfig, KIND]
+EncoderSettings = ContentVQVAEConfig | VQVAEConfig | PipelineConfig
+EncoderConfig = Annotated[EncoderSettings, KIND]

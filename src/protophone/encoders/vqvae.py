@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from protophone.config import KIND, config
+from protophone.crops import Crops
 from protophone.encoders.augment import AugmentConfig, augment
 from protophone.encoders.base import Encoder, Normalization, at_rest
 from protophone.encoders.convolution import Downsampler, Upsampler
 from protophone.errors import ConfigError
 from protophone.features import LogMelConfig, MfccConfig
 from protophone.quantizers.vq import VQConfig
-from protophone.types import Codebook, Crops, FeatureBatch, UnitBatch
+from protophone.types import Codebook, FeatureBatch, UnitBatch
 
 __all__ = ["VQVAE", "VQVAEConfig"]
 

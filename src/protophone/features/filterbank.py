@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from protophone import spectral
-from protophone.config import config
+from protophone.config import Positive, config
 from protophone.errors import AudioError, ConfigError
 from protophone.features.base import FeatureExtractor
 from protophone.types import AudioBatch, FeatureBatch, FrameGrid
@@ -48,7 +48,7 @@ class MfccConfig:
 
 @config
 class LogMelConfig:
-    """Natural logarithm of the power in mel bands, never below ``log(LOG_FLOOR)``, -23.03."""
+    """Natural logarithm of the power in mel bands, which counts as no less than ``floor``."""
 
     kind: Literal["logmel"] = "logmel"
     sample_rate: int = 16000
@@ -56,6 +56,7 @@ class LogMelConfig:
     window_length: int = 400
     hop: int = 160
     n_mels: int = 80
+    floor: Positive = LOG_FLOOR
 
     def __post_init__(self) -> None:
         _check(self)
@@ -139,7 +140,7 @@ class LogMel(_Filterbank):
 
     def _extract(self, samples: Tensor, lengths: Tensor) -> Tensor:
         del lengths  # a band's power needs no neighbouring frames
-        return self._mel(samples).clamp_min(LOG_FLOOR).log()
+        return self._mel(samples).clamp_min(self.config.floor).log()
 
 
 def _within(lengths: Tensor, width: int) -> Tensor:

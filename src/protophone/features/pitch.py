@@ -8,7 +8,8 @@ is one more, and the path through the candidates of all frames weighs their stre
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numba
@@ -20,44 +21,16 @@ from torch.nn import functional as F
 
 from protophone.config import Count, Positive, config
 from protophone.errors import AudioError, ConfigError
+from protophone.features.contour import PitchBatch
 from protophone.types import AudioBatch, FrameGrid
 
-__all__ = ["PitchBatch", "PitchConfig", "PitchTracker", "Tracker"]
+__all__ = ["PitchConfig", "PitchTracker", "Tracker"]
 
 _PERIODS = 3  # of the lowest pitch in a window: its slopes leave little of what lies one period apart in fewer
 _FINER = 2  # points a sample at which the autocorrelation is evaluated; a parabola goes through three of them
 _LONGEST = 2**14  # samples of a period, so that the candidates of a frame can be numbered in 16 bits
+_WINDOW, _MARGIN = 12_000, 200  # frames tracked at a time of long recordings, and beside them: 60 s, 1 s
 _BLOCK = {"cpu": 2**18, "cuda": 2**22}  # values of the frames worked on at once: a core's cache, a card's width
-
-
-@dataclass(frozen=True)
-class PitchBatch:
-    """Pitch: ``f0_hz`` float32 ``[batch, frame]``, 0 where there is no voice, on ``grid``.
-
-    ``lengths`` int64 ``[batch]`` are in frames.
-    """
-
-    f0_hz: Tensor
-    lengths: Tensor
-    grid: FrameGrid
-
-    def __post_init__(self) -> None:
-        rows, frames = self.f0_hz.shape if self.f0_hz.ndim == 2 else (-1, -1)
-        longest = int(self.lengths.max()) if len(self.lengths) else 0
-        if self.f0_hz.dtype != torch.float32 or len(self.lengths) != rows or longest > frames:
-            raise ValueError(
-                f"f0_hz of {self.f0_hz.dtype} {tuple(self.f0_hz.shape)} and lengths {self.lengths.tolist()}: give "
-                "float32 [batch, frame] and a length for each row"
-            )
-
-    @property
-    def voiced(self) -> Tensor:
-        """Where there is a voice, bool ``[batch, frame]``."""
-        return self.f0_hz > 0
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """One row without its padding, float32 ``[frame]`` in Hz."""
-        return self.f0_hz[index, : int(self.lengths[index])].cpu().numpy()
 
 
 class Tracker(ABC):
@@ -90,8 +63,28 @@ class Tracker(ABC):
             samples = audio.samples[row, : int(audio.lengths[row])]
             if not samples.isfinite().all():
                 raise AudioError(f"row {row} of a batch has values that are not finite; mend or leave it out")
-            f0_hz[row, :frames] = self._pitch(samples)
+            long = len(samples) > (_WINDOW + _MARGIN) * self.grid.hop
+            f0_hz[row, :frames] = self.track_blocks([samples.cpu().numpy()]).f0_hz[0] if long else self._pitch(samples)
         return PitchBatch(f0_hz.to(audio.samples.device), lengths.to(audio.lengths.device), self.grid)
+
+    def track_blocks(self, blocks: Iterable[np.ndarray]) -> PitchBatch:
+        """Pitch of one recording that comes in parts float32 ``[sample]``: a batch of one, in bounded memory.
+
+        What is longer than a minute is tracked minute by minute, each with a second more on both sides. This is what
+        ``track`` does with a long row.
+        """
+        hop, held, first, done = self.grid.hop, np.zeros(0, np.float32), 0, 0  # frames where held begins, and tracked
+        parts = []
+        for block in blocks:
+            held = np.concatenate([held, block])
+            while len(held) > (end := (done + _WINDOW + _MARGIN - first) * hop):
+                pitch = self._pitch(torch.from_numpy(held[:end]))
+                parts.append(pitch[done - first : done - first + _WINDOW])
+                done += _WINDOW
+                held, first = held[(done - _MARGIN - first) * hop :], done - _MARGIN
+        parts.append(self._pitch(torch.from_numpy(held))[done - first :])
+        f0_hz = torch.cat(parts)[None]
+        return PitchBatch(f0_hz, torch.tensor([f0_hz.shape[1]]), self.grid)
 
     @abstractmethod
     def _pitch(self, samples: Tensor) -> Tensor:
