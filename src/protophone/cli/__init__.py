@@ -6,6 +6,7 @@ from typing import NoReturn
 from cyclopts import App, Parameter
 
 from protophone import __version__
+from protophone.cli.codec import compress, decompress
 from protophone.cli.corpus import convert, decode, encode, manifest
 from protophone.cli.discover import discover
 from protophone.cli.evaluate import compare, evaluate
@@ -22,7 +23,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     default_parameter=Parameter(negative=()),
 )
-for command in (discover, encode, decode, convert, evaluate, compare, manifest, train, info):
+for command in (discover, encode, decode, convert, compress, decompress, evaluate, compare, manifest, train, info):
     app.command(command)
 
 

@@ -92,7 +92,18 @@ def encode(
     check_failures(done.failures, len(found), max_bad)
 
 
-def decode(bundle: Path, units: Path, /, *, out: Path, voice: str | None = None, device: str = "cpu") -> None:
+def decode(
+    bundle: Path,
+    units: Path,
+    /,
+    *,
+    out: Path,
+    voice: str | None = None,
+    pitch: str = "target",
+    rate: float = 1.0,
+    vocoder: str | None = None,
+    device: str = "cpu",
+) -> None:
     """Speak units.
 
     Parameters
@@ -105,24 +116,46 @@ def decode(bundle: Path, units: Path, /, *, out: Path, voice: str | None = None,
         The folder for the sounds, one WAV a recording.
     voice
         Who speaks; without it each recording's own speaker, or the first voice.
+    pitch
+        The melody: target (the recording's, in the register of the voice), copy (in the recording's own hertz), flat,
+        or a shift such as shift:+2st, in semitones.
+    rate
+        How many times as fast as the recording.
+    vocoder
+        Which of the bundle's vocoders, where it has several.
     device
         cpu, cuda or another torch device.
 
     """
     from protophone.cli.progress import bar
     from protophone.corpus import decode_corpus
+    from protophone.delivery import Delivery
     from protophone.model import load
     from protophone.store import read_units
 
-    model = load(bundle, device=device)
+    delivery = Delivery(pitch, rate)
+    model = load(bundle, device=device, vocoder=vocoder)
     records = list(read_units(units))
     with bar("speaking", len(records)) as advance:
-        done = decode_corpus(model, records, out, voice=voice, advance=advance)
+        done = decode_corpus(model, records, out, voice=voice, delivery=delivery, advance=advance)
     print(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
 
 
-def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = None, device: str = "cpu") -> None:
-    """Speak a recording in another voice.
+def convert(
+    bundle: Path,
+    source: Path,
+    out: Path,
+    /,
+    *,
+    voice: str | None = None,
+    like: Path | None = None,
+    speaker: str | None = None,
+    pitch: str = "target",
+    rate: float = 1.0,
+    vocoder: str | None = None,
+    device: str = "cpu",
+) -> None:
+    """Speak a recording in another voice, along another melody, faster or slower.
 
     Parameters
     ----------
@@ -134,18 +167,37 @@ def convert(bundle: Path, source: Path, out: Path, /, *, voice: str | None = Non
         The sound to write, .wav or .flac.
     voice
         Who speaks; without it the first voice.
+    like
+        A recording of who shall speak, in place of a voice's name; for vocoders that learned to take such.
+    speaker
+        Who speaks in the source, where it is one of the bundle's voices; without it, its register is measured.
+    pitch
+        The melody: target (the recording's, in the register of the voice), copy (in the recording's own hertz), flat,
+        or a shift such as shift:+2st, in semitones.
+    rate
+        How many times as fast as the recording.
+    vocoder
+        Which of the bundle's vocoders, where it has several.
     device
         cpu, cuda or another torch device.
 
     """
     from protophone import audio
+    from protophone.delivery import Delivery
     from protophone.errors import InputError
     from protophone.model import load
 
+    if voice is not None and like is not None:
+        raise InputError(f"--voice {voice} and --like {like}: two who shall speak; give one of them")
+    delivery = Delivery(pitch, rate)
     audio.check_writable(out)
-    audio.probe(source)
+    for recording in (source, like):
+        if recording is not None:
+            audio.probe(recording)
     if out.exists():
         raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
-    sound = load(bundle, device=device).convert(source, voice)
+    model = load(bundle, device=device, vocoder=vocoder)
+    target = voice if like is None else model.heard(like)
+    sound = model.convert(source, target, delivery, speaker=speaker)
     audio.write(out, sound[0], sound.sample_rate)
     print(f"{out}: {sound.samples.shape[1] / sound.sample_rate:.1f} s")

@@ -1,7 +1,9 @@
-"""``info``: what a bundle is, whom it can speak as, and what was measured of it."""
+"""``info``: what a bundle is, whom it can speak as, and what was measured of it; what the bits of a .ppn file go to."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from protophone.errors import InputError
 
 if TYPE_CHECKING:
     from protophone.bundle import Bundle
@@ -9,17 +11,24 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 
-def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
-    """Show a bundle's encoder, voices, training and figures.
+def info(source: Path | None = None, /, *, bundle: Path | None = None, json: bool = False) -> None:
+    """Show a bundle's encoder, voices, training and figures, or what the bits of a .ppn file go to.
 
     Parameters
     ----------
+    source
+        A bundle, the folder that discover wrote, or a .ppn file; without one, the bundle that is shipped.
     bundle
-        A bundle, or the folder that discover wrote; without one, the bundle that is shipped.
+        Of a .ppn file, the bundle it was compressed with; without it, the bundle that is shipped.
     json
         Print it as JSON.
 
     """
+    if source is not None and source.is_file():
+        _info_of_packed(source, bundle, json=json)
+        return
+    if bundle is not None:
+        raise InputError(f"--bundle {bundle}: goes with a .ppn file; to show a bundle, give it alone")
     from json import dumps
 
     from rich.console import Console
@@ -28,7 +37,7 @@ def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
     from protophone.bundle import Bundle
     from protophone.model import DEFAULT_BUNDLE
 
-    found = Bundle(bundle or DEFAULT_BUNDLE)
+    found = Bundle(source or DEFAULT_BUNDLE)
     if json:
         print(dumps({**found.facts, "voices": found.voices}, indent=1, ensure_ascii=False))
         return
@@ -38,6 +47,10 @@ def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
     table.add_row("system", _system(found))
     table.add_row("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}")
     table.add_row("normalised by", facts["normalization"])
+    if "lookahead" in facts:  # bundles written before there was a codec do not tell
+        table.add_row("look-ahead", _lookahead(facts))
+    if "entropy" in found.parts:
+        table.add_row("packs", _packing(found.parts["entropy"], rate))
     for name, voice in found.voices.items():
         table.add_row(f"voice {name}", ", ".join(voice["speakers"]))
     for name, value in found.facts.get("training", {}).items():
@@ -45,6 +58,50 @@ def info(bundle: Path | None = None, /, *, json: bool = False) -> None:
     for name, value in found.facts.get("figures", {}).items():
         table.add_row(name, str(value))
     table.add_row("licence", str(found.facts.get("licence", "not stated")))
+    Console(width=120).print(table)
+
+
+def _lookahead(facts: dict[str, Any]) -> str:
+    """How long after a unit begins its encoder has heard all that it looks at."""
+    if facts["lookahead"] is None:
+        return "the whole recording, by whose statistics it is normalised"
+    return f"{1000 * facts['lookahead'] / facts['sample_rate']:g} ms from a unit's beginning"
+
+
+def _packing(facts: dict[str, Any], rate: float) -> str:
+    """Which files an entropy model packs, and how tightly, where that was measured."""
+    rates = {track: rate for track in facts["measured"] if track.startswith("content")}
+    if (pitch := facts["pitch"]) is not None:
+        slow = pitch["grid"]["sample_rate"] / pitch["grid"]["hop"]
+        rates |= {track: slow for track in facts["measured"] if track.startswith("pitch")}
+    told = "".join(f", {track} {bits * rates[track]:.0f} bit/s" for track, bits in facts["measured"].items())
+    return f".ppn files of bundle {facts['id']}{told}"
+
+
+def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
+    """Prints the bits of each stream of a .ppn file."""
+    from json import dumps
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from protophone.bundle import Bundle
+    from protophone.codec import describe, read_entropy, unpack
+    from protophone.model import DEFAULT_BUNDLE
+
+    entropy = read_entropy(Bundle(bundle or DEFAULT_BUNDLE))
+    data = source.read_bytes()
+    units, bits = unpack(data, entropy, str(source)), describe(data, entropy, str(source))
+    seconds = units.num_samples / units.content.grid.sample_rate
+    voice = units.voice if isinstance(units.voice, str) else "none" if units.voice is None else "an embedding"
+    if json:
+        facts = {"bundle": entropy.id.hex(), "bytes": len(data), "seconds": seconds, "voice": voice, "bits": bits}
+        print(dumps(facts, indent=1, ensure_ascii=False))
+        return
+    print(f"{source}: {seconds:.2f} s, voice {voice}, {len(data)} bytes, bundle {entropy.id.hex()}")
+    table = Table("stream", "bits", "bit/s")
+    for name, count in {**bits, "all": 8.0 * len(data)}.items():
+        table.add_row(name, f"{count:.1f}", f"{count / seconds:.1f}" if seconds else "")
     Console(width=120).print(table)
 
 

@@ -102,12 +102,17 @@ def everything(
     *,
     out: Path,
     split: str | None = None,
+    speakers: tuple[str, ...] = (),
     items: Path | None = None,
     alignment: Path | None = None,
     asr: str | None = None,
     language: str | None = None,
     embedder: str = "resemblyzer",
     one_person: tuple[str, ...] = (),
+    voice: str | None = None,
+    like: Path | None = None,
+    pitch: str = "target",
+    vocoder: str | None = None,
     seed: Seed = 0,
     device: str = "cpu",
     json: bool = False,
@@ -124,6 +129,8 @@ def everything(
         A folder for the units, the sounds and the results; an interrupted run goes on there.
     split
         Only this split of the manifest.
+    speakers
+        Only recordings by these; may be given several times.
     items
         A ZeroSpeech item file, for ABX.
     alignment
@@ -136,6 +143,14 @@ def everything(
         The speaker embedder: resemblyzer, or a folder or name of a transformers x-vector model.
     one_person
         Speakers who are one person, apart by commas; may be given several times.
+    voice
+        In whose voice all are spoken, and whom they shall resemble; without it, each in its own.
+    like
+        A recording in whose voice all are spoken, for vocoders that learned to take such.
+    pitch
+        The melody: target, copy, flat or a shift such as shift:+2st, as of convert.
+    vocoder
+        Which of the bundle's vocoders speaks, where it has several.
     seed
         Of everything random.
     device
@@ -146,6 +161,7 @@ def everything(
     """
     from protophone.cli.progress import bar
     from protophone.cli.tables import show
+    from protophone.delivery import Delivery
     from protophone.evaluate.everything import evaluate_all
 
     results = evaluate_all(
@@ -153,12 +169,17 @@ def everything(
         recordings,
         out,
         split=split,
+        speakers=speakers,
         items=items,
         alignment=alignment,
         asr=asr,
         language=language,
         embedder=embedder,
         one_person=one_person,
+        voice=voice,
+        like=like,
+        delivery=Delivery(pitch),
+        vocoder=vocoder,
         seed=seed,
         device=device,
         stage=bar,

@@ -1,0 +1,105 @@
+"""``compress`` and ``decompress``: a recording to a few hundred bits a second, and back."""
+
+from pathlib import Path
+
+__all__ = ["compress", "decompress"]
+
+
+def compress(
+    source: Path,
+    out: Path,
+    /,
+    *,
+    bundle: Path | None = None,
+    voice: str | None = None,
+    embed: bool = False,
+    device: str = "cpu",
+) -> None:
+    """Write a recording as a .ppn file, of a few hundred bits a second.
+
+    Parameters
+    ----------
+    source
+        The recording.
+    out
+        The file to write, .ppn.
+    bundle
+        A bundle with an entropy model, or a folder that holds one; without it, the bundle that is shipped.
+    voice
+        Who speaks: one of the bundle's voices. The file then says who will speak it.
+    embed
+        Send the voice heard in the recording's first minute instead, in some 160 bytes.
+    device
+        cpu, cuda or another torch device.
+
+    """
+    from dataclasses import replace
+
+    from protophone import audio
+    from protophone.codec import check_name, pack, read_entropy
+    from protophone.errors import InputError
+    from protophone.files import atomic, refuse_unwritable
+    from protophone.model import load
+    from protophone.types import Recording
+
+    if voice is not None and embed:
+        raise InputError(f"--voice {voice} and --embed: a file says one or the other; leave one away")
+    if out.suffix != ".ppn":
+        raise InputError(f"{out}: packed units are written as .ppn; choose this suffix")
+    _refuse_existing(out)
+    refuse_unwritable(out)
+    sound = audio.probe(source)
+    model = load(bundle, device=device)
+    entropy = read_entropy(model.bundle)
+    if voice is not None:
+        check_name(voice, entropy.voices)
+    units = model.encode(source, voice)
+    if embed:
+        beginning = Recording(id=source.stem, path=source, num_samples=min(sound.num_samples, 60 * sound.sample_rate))
+        units = replace(units, voice=model.heard(beginning).embedding)
+    data = pack(units, entropy)
+    with atomic(out) as temporary:
+        temporary.write_bytes(data)
+    seconds = units.num_samples / model.sample_rate
+    print(f"{out}: {len(data)} bytes, {8 * len(data) / seconds:.0f} bit/s over {seconds:.1f} s")
+
+
+def decompress(
+    source: Path, out: Path, /, *, bundle: Path | None = None, voice: str | None = None, device: str = "cpu"
+) -> None:
+    """Speak a .ppn file.
+
+    Parameters
+    ----------
+    source
+        A .ppn file.
+    out
+        The sound to write, .wav or .flac.
+    bundle
+        The bundle it was compressed with; without it, the bundle that is shipped.
+    voice
+        Who speaks; without it, whoever the file says, or the first voice.
+    device
+        cpu, cuda or another torch device.
+
+    """
+    from protophone import audio
+    from protophone.codec import read_entropy, unpack
+    from protophone.model import load
+
+    audio.check_writable(out)
+    _refuse_existing(out)
+    data = source.read_bytes()
+    model = load(bundle, device=device)
+    units = unpack(data, read_entropy(model.bundle), str(source))
+    with audio.writing(out, model.sample_rate) as add:
+        for part in model.speak_stream(units, voice):
+            add(part)
+    print(f"{out}: {units.num_samples / model.sample_rate:.1f} s")
+
+
+def _refuse_existing(out: Path) -> None:
+    from protophone.errors import InputError
+
+    if out.exists():
+        raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
