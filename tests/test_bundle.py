@@ -11,7 +11,8 @@ from protophone.bundle import FORMAT, Bundle, Part, add_voice, set_card, write_b
 from protophone.cli.info import info
 from protophone.encoders import PipelineConfig
 from protophone.errors import BundleError
-from protophone.model import encoder_part, load
+from protophone.model import load
+from protophone.parts import encoder_part
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
 from tests.tiny import contents
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from protophone import data
-from protophone.data import NOBODY, CropSampler, Pack
+from protophone.crops import CropSampler
+from protophone.data import NOBODY, Pack
 from protophone.errors import AudioError, InputError
 from protophone.types import Recording
 from protophone.vad import Segment

@@ -444,6 +444,13 @@ def test_features_come_back_mapped(tmp_path):
         features["../a"]
 
 
+def test_features_of_a_model_with_its_own_framing(tmp_path):
+    grid = FrameGrid(16000, 320, 200, window=400)
+    for name in ("a", "b"):
+        write_features(tmp_path, name, np.zeros((2, 3), np.float32), grid)
+    assert read_features(tmp_path).grid == grid
+
+
 def test_features_refuse_other_grids_pickles_and_paths_outside(tmp_path):
     grid = FrameGrid(16000, 160)
     write_features(tmp_path, "a", np.zeros((2, 3), np.float32), grid)

@@ -22,11 +22,20 @@ def test_a_grid_counts_every_frame_that_begins(samples, frames):
     assert GRID.num_frames(samples) == frames == int(np.ceil(samples / 640))
 
 
+@pytest.mark.parametrize("window", [1, 2, 320, 400, 1000])
+def test_a_grid_with_a_window_counts_frames_that_have_it_whole(window):
+    grid = FrameGrid(16000, 320, 200, window)
+    for samples in (*range(0, 2000, 7), 319, 320, 321, 399, 400, 401, 719, 720, 721):
+        assert grid.num_frames(samples) == sum(start + window <= samples for start in range(0, samples, 320))
+
+
 def test_a_grid_knows_times_and_rates_exactly():
     assert GRID.frame_rate == Fraction(25)
     assert GRID.time(3) == (240 + 3 * 640) / 16000
     with pytest.raises(ValueError):
         FrameGrid(16000, 0)
+    with pytest.raises(ValueError, match="window 0"):
+        FrameGrid(16000, 320, 0, 0)
 
 
 def test_audio_is_padded_and_comes_back():

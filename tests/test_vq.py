@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from protophone.crops import Crops
 from protophone.encoders import Moments, VQVAEConfig
 from protophone.quantizers import VQConfig
-from protophone.types import AudioBatch, Crops
+from protophone.types import AudioBatch
 from tests.conftest import babble
 
 

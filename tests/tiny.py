@@ -36,6 +36,7 @@ name = "tiny"
 [data]
 recordings = "{recordings}"
 [voice]
+kind = "code2spec"
 channels = 16
 layers = 2
 n_fft = 1024

@@ -7,7 +7,7 @@ whose decoders remember what came before, it is so to about 0.3 % of the peak.
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ __all__ = [
     "read",
     "stream",
     "write",
+    "writing",
 ]
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
@@ -145,18 +146,42 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> int:
     """
     path = Path(path)
     _check_suffix(path)
+    levels, clipped = _levels(path, samples)
+    # the file is made in memory so that a full disk is told by the operating system, not by libsndfile's vaguer words
+    made = io.BytesIO()
+    soundfile.write(made, levels, sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
+    with atomic(path) as temporary:
+        temporary.write_bytes(made.getbuffer())
+    return clipped
+
+
+@contextmanager
+def writing(path: str | Path, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """A WAV or FLAC file written in parts: what it yields, called with mono sound ``[sample]``, adds to it.
+
+    The samples are those that ``write`` would write of all parts joined; the file takes its name when the block ends
+    without an error.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    kind = path.suffix[1:].upper()
+    with atomic(path) as temporary:
+        try:
+            with soundfile.SoundFile(temporary, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+                yield lambda samples: file.write(_levels(path, samples)[0])
+        except soundfile.SoundFileError as error:
+            raise InputError(f"{path}: cannot be written ({error}); is the disk full?") from error
+
+
+def _levels(path: Path, samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Mono sound ``[sample]`` as int16, and how many of its samples were clipped."""
     if samples.ndim != 1:
         raise ValueError(f"samples must be mono [sample], got shape {samples.shape}")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: not written, for its samples are not all finite; has training diverged?")
     levels = np.rint(samples.astype(np.float64) * 2**15)
     within = np.clip(levels, -(2**15), 2**15 - 1)
-    # the file is made in memory so that a full disk is told by the operating system, not by libsndfile's vaguer words
-    made = io.BytesIO()
-    soundfile.write(made, within.astype(np.int16), sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
-    with atomic(path) as temporary:
-        temporary.write_bytes(made.getbuffer())
-    return int(np.count_nonzero(levels != within))
+    return within.astype(np.int16), int(np.count_nonzero(levels != within))
 
 
 def _check_suffix(path: Path) -> None:

@@ -19,9 +19,10 @@ from torch import Tensor
 from protophone.errors import BundleError, InputError
 from protophone.files import atomic_folder, read_json, restore_folder, write_json, write_text
 
-__all__ = ["FORMAT", "Bundle", "Part", "add_voice", "write_bundle"]
+__all__ = ["FORMAT", "Bundle", "Part", "add_part", "add_voice", "write_bundle"]
 
 FORMAT = 1
+_FURTHER = ("pitch", "speaker", "entropy")  # parts that a bundle may have, a folder each
 
 
 def _is_text(value: object) -> bool:
@@ -64,6 +65,7 @@ _ENCODER = {
 }
 _OPTIONAL = {"training": _TABLE, "figures": _TABLE}
 _VOICE = {"speakers": _TEXTS, "codebook": _TEXT}
+_PART = {"kind": _TEXT}
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,13 @@ class Bundle:
         for path in sorted((self.folder / "voices").glob("*/voice.json")):
             self.voices[path.parent.name] = _table(path)
             _check(path, self.voices[path.parent.name], _VOICE)
+        #: Facts of each further part, by its name: pitch, speaker, entropy.
+        self.parts: dict[str, dict[str, Any]] = {}
+        for name in _FURTHER:
+            path = self.folder / name / f"{name}.json"
+            if path.is_file():
+                self.parts[name] = _table(path)
+                _check(path, self.parts[name], _PART)
 
     def encoder(self) -> Part:
         """The encoder's config, weights and facts."""
@@ -114,6 +123,11 @@ class Bundle:
         """Config, weights and facts of the voice folder ``name``."""
         folder = self.folder / "voices" / name
         return self._part(folder / "vocoder.toml", folder / "vocoder.safetensors", self.voices[name])
+
+    def part(self, name: str) -> Part:
+        """Config, weights and facts of the further part ``name``, which is one of ``parts``."""
+        folder = self.folder / name
+        return self._part(folder / f"{name}.toml", folder / f"{name}.safetensors", self.parts[name])
 
     def _part(self, config: Path, weights: Path, facts: Mapping[str, Any]) -> Part:
         try:
@@ -168,15 +182,24 @@ def write_bundle(folder: str | Path, encoder: Part, facts: Mapping[str, Any], ca
 
 def add_voice(folder: str | Path, name: str, voice: Part) -> None:
     """Puts a vocoder into the bundle at ``folder`` as ``voices/name``, replacing one of that name."""
+    _add(folder, f"voices/{name}", voice, config="vocoder", facts="voice")
+
+
+def add_part(folder: str | Path, name: str, part: Part) -> None:
+    """Puts a further part (pitch, speaker or entropy) into the bundle at ``folder``, replacing the one it has."""
+    _add(folder, name, part, config=name, facts=name)
+
+
+def _add(folder: str | Path, within: str, part: Part, *, config: str, facts: str) -> None:
     bundle = Bundle(folder)
     with atomic_folder(bundle.folder) as temporary:
         shutil.copytree(bundle.folder, temporary, dirs_exist_ok=True)
-        target = temporary / "voices" / name
+        target = temporary / within
         if target.exists():
             shutil.rmtree(target)
         target.mkdir(parents=True)
-        _write_part(target, "vocoder", voice)
-        write_json(target / "voice.json", dict(voice.facts))
+        _write_part(target, config, part)
+        write_json(target / f"{facts}.json", dict(part.facts))
         _seal(temporary, bundle.facts)
 
 

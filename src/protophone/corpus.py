@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,16 +18,18 @@ from typing import Any, Literal
 import numpy as np
 
 from protophone import audio
+from protophone.delivery import Delivery
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import id_fault, inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
-from protophone.model import Model
+from protophone.model import Heard, Model
 from protophone.store import UnitRecord, UnitsWriter, write_features
-from protophone.types import Recording
+from protophone.types import Recording, Utterance
 
 __all__ = ["Done", "Form", "check_failures", "decode_corpus", "encode_corpus"]
 
 Form = Literal["units", "shards", "zerospeech", "npy"]
+_AS_RECORDED = Delivery()
 _WINDOW = 64  # recordings read and sorted at a time, of a minute each at most: 250 MB
 _BATCH_SECONDS = 120  # of sound in a batch, padding included
 _LONG_SECONDS = 60  # above it a recording is encoded alone, in chunks
@@ -83,6 +85,8 @@ def encode_corpus(
     if not beside and not (folder / "index.json").is_file():
         refuse_existing(folder)
     settings = {"bundle": model.encoder.codebook.hash, "recordings": len(recordings), "files": _identity(recordings)}
+    if model.pitch is not None:
+        settings["pitch"] = model.pitch.codebook.hash
     if form in {"zerospeech", "npy"}:
         settings["form"] = form
     done = Done()
@@ -110,20 +114,24 @@ def decode_corpus(
     records: Iterable[UnitRecord],
     folder: str | Path,
     *,
-    voice: str | None = None,
+    voice: str | Heard | None = None,
+    delivery: Delivery = _AS_RECORDED,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Done:
     """Speaks every record in ``voice`` (without one, in its speaker's where there is such a voice) as ``ID.wav``.
 
-    Sounds that are there already are kept, so an interrupted run goes on. Raises ``InputError`` when ``folder`` holds
-    something else, ``UnitsError`` for units of another codebook; then nothing is written.
+    ``delivery`` says along which melody and how fast. Sounds that are there already are kept, so an interrupted run
+    goes on. Raises ``InputError`` when ``folder`` holds something else, ``UnitsError`` for units of another codebook;
+    then nothing is written.
     """
     folder = Path(folder)
     records = list(records)
     index = folder / "sounds.json"
     wanted = {
         "bundle": model.encoder.codebook.hash,
-        "voice": voice,
+        "voice": voice.mark if isinstance(voice, Heard) else voice,
+        "vocoder": model.vocoder,
+        "delivery": asdict(delivery),
         "units": _digest(record.to_json() for record in records),
     }
     if not index.is_file():
@@ -134,9 +142,7 @@ def decode_corpus(
     for record in records:
         path = inside(folder, record.id, ".wav")
         if not path.exists():
-            own = record.extra.get("speaker")
-            name = voice or (own if own in model.voices else None)
-            sound = model.decode(record.to_utterance(), name)
+            sound = model.decode(record.to_utterance(), voice, delivery)
             if not index.exists():
                 write_json(index, wanted)
             audio.write(path, sound[0], sound.sample_rate)
@@ -238,7 +244,8 @@ def _encoded(model: Model, window: Sequence[_Sound | _Fault], done: KeysView[str
             continue
         units = model.encode_batch([short[name] for name in batch])
         for row, name in enumerate(batch):
-            made[name] = UnitRecord.from_batch(units, name, lengths[name], index=row, extra=notes[name])
+            alone = Utterance(units.row(row), lengths[name], voice=notes[name].get("speaker"))
+            made[name] = UnitRecord.from_utterance(model.with_pitch(alone, [short[name]]), name, notes[name])
     return [made[each.recording.id] for each in window if each.recording.id not in done]
 
 
@@ -248,7 +255,7 @@ def _encoded_alone(model: Model, sound: _Sound) -> UnitRecord | _Fault:
         utterance = model.encode(sound.recording)
     except ProtophoneError as error:
         return _Fault(sound.recording, str(error))
-    return UnitRecord.from_batch(utterance.content, sound.recording.id, utterance.num_samples, extra=sound.notes)
+    return UnitRecord.from_utterance(utterance, sound.recording.id, sound.notes)
 
 
 def _batches(lengths: Mapping[str, int], most: int) -> list[list[str]]:

@@ -1,7 +1,7 @@
-"""What training reads: features of a corpus laid end to end on disk, and random crops of them.
+"""What training reads: features of a corpus laid end to end on disk.
 
 A ``Pack`` is one memory-mapped array with where each recording lies in it, written once and then found again;
-memory does not grow with the corpus. Crops depend on the seed and the step alone, so training resumes exactly.
+memory does not grow with the corpus.
 """
 
 import hashlib
@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import explained, read_json, write_json
 from protophone.progress import Stage, silent
-from protophone.types import Crops, Recording
+from protophone.types import Recording
 from protophone.vad import Segment
 
-__all__ = ["NOBODY", "CropSampler", "Pack", "Packed"]
+__all__ = ["NOBODY", "Pack", "Packed"]
 
 _NOTED = 30  # seconds between notes of how far a pack has come
 NOBODY = "speaker"  # the name of whoever speaks where no speaker is named
@@ -229,54 +228,3 @@ class _Writer:
                 "failures": self.failures,
             },
         )
-
-
-class CropSampler:
-    """Random crops of a pack of input frames and one of targets (the same where they are the same features).
-
-    A recording is drawn in proportion to its length; crops of shorter ones are filled up with zeros, unmasked. A step
-    of ``frames`` is ``scale`` steps of ``target`` (samples, where frames are units).
-    """
-
-    def __init__(
-        self,
-        frames: Pack,
-        target: Pack,
-        *,
-        crop: int,
-        context: int,
-        batch: int,
-        seed: int,
-        speakers: Sequence[str],
-        scale: int = 1,
-    ) -> None:
-        self.frames, self.target, self.scale = frames, target, scale
-        self.crop, self.context, self.batch, self.seed = crop, context, batch, seed
-        self.speaker = np.array([speakers.index(row.speaker or NOBODY) for row in frames.rows])
-        weights = np.array([row.length for row in frames.rows], np.float64)
-        self.cumulative = np.cumsum(weights) / weights.sum()
-
-    @property
-    def digest(self) -> str:
-        """Tells apart what batches are cut from."""
-        return f"{self.frames.digest}-{self.target.digest}"
-
-    def __call__(self, step: int) -> Crops:
-        """The batch of ``step``."""
-        random = np.random.default_rng((self.seed, step))
-        chosen = np.searchsorted(self.cumulative, random.random(self.batch), side="right")
-        full = self.crop + 2 * self.context
-        frames = np.zeros((self.batch, full, self.frames.array.shape[1]), np.float32)
-        target = np.zeros((self.batch, self.crop * self.scale, self.target.array.shape[1]), np.float32)
-        mask = np.zeros((self.batch, self.crop), np.float32)
-        for row, index in enumerate(chosen):
-            source, wanted = self.frames[index], self.target[index]
-            start = int(random.integers(max(1, len(source) - self.crop + 1)))
-            low = max(0, start - self.context)
-            part = source[low : start + self.crop + self.context]
-            at = low - (start - self.context)
-            frames[row, at : at + len(part)] = part
-            part = wanted[start * self.scale : (start + self.crop) * self.scale]
-            target[row, : len(part)] = part
-            mask[row, : len(source) - start] = 1
-        return Crops(*map(torch.from_numpy, (frames, target, mask, self.speaker[chosen])))

@@ -21,7 +21,8 @@ from protophone.files import inside, read_json, refuse_existing, write_json
 from protophone.findings import annotate, page
 from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.manifest import SpeakerFrom, build, write
-from protophone.model import Model, load, voice_part
+from protophone.model import Model, load
+from protophone.parts import voice_part
 from protophone.progress import Advance
 from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
 from protophone.recipe import write_encoder

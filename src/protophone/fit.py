@@ -6,29 +6,41 @@ Both go on where they were interrupted; everything on the way lies in a folder o
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, reduce
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from protophone.data import NOBODY, CropSampler, Pack
-from protophone.encoders import PipelineConfig, VQVAEConfig
+from protophone.crops import CropSampler
+from protophone.data import NOBODY, Pack
+from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder, Moments, Normalization
+from protophone.encoders.content import ContentVQVAE
 from protophone.encoders.pipeline import Pipeline
+from protophone.encoders.pitch import PitchVQVAE
 from protophone.encoders.vqvae import VQVAE
 from protophone.errors import AudioError, InputError
+from protophone.fabric import fabric_of
 from protophone.features import LogMelConfig
 from protophone.features.base import FeatureExtractor
+from protophone.features.speaker import SpeakerEmbedder
+from protophone.melody import pack_melody, pack_pitch_units
 from protophone.progress import Stage, silent
 from protophone.tape import Tape
 from protophone.train import Run, TrainConfig, train
-from protophone.types import FeatureBatch, Recording
+from protophone.types import AudioBatch, FeatureBatch, Recording
 from protophone.vad import Segment
-from protophone.vocoders.code2spec import Code2Spec, Code2SpecConfig, Listener
+from protophone.vocoders import VocoderSettings
+from protophone.vocoders.base import Vocoder
+from protophone.vocoders.code2spec import Code2Spec, Listener
 
 __all__ = ["fit_encoder", "fit_voice", "listener", "speakers_of"]
 
+_FRAME = 160  # samples of the 10 ms that the length of a voice's crops counts
+_HEARD = 6  # blocks of a long recording that a voice is embedded from
 _SAMPLED = 500  # recordings that the statistics of a corpus are taken from
 
 
@@ -39,7 +51,7 @@ def speakers_of(recordings: Iterable[Recording]) -> tuple[str, ...]:
 
 def fit_encoder(
     recordings: Sequence[Recording],
-    settings: VQVAEConfig | PipelineConfig,
+    settings: EncoderSettings,
     training: TrainConfig,
     folder: str | Path,
     *,
@@ -55,7 +67,10 @@ def fit_encoder(
     speakers = speakers_of(recordings)
     torch.manual_seed(training.seed)
     encoder = settings.build(speakers)
-    pack = partial(_feature_pack, normalization=encoder.normalization, stage=stage)
+    if isinstance(encoder, Pipeline) and encoder.take():
+        return encoder.eval(), None
+    device = fabric_of(training.device, training.precision).device
+    pack = partial(_feature_pack, normalization=encoder.normalization, stage=stage, device=device)
     frames, statistics = pack(folder / "features", recordings, encoder.features, failures=failures)
     if statistics is not None:
         encoder.mean.copy_(statistics[0])
@@ -65,16 +80,22 @@ def fit_encoder(
         # Slopes that reach past a recording's ends are steep, and would get units of their own.
         inner = frames.trimmed(encoder.features.context) if segments is None else frames.cut(segments, hop)
         with stage("learning units", 1) as advance:
-            encoder.fit(inner, seed=training.seed)
+            encoder.to(device).fit(inner, seed=training.seed)
             advance(1)
-        return encoder.eval(), None
+        return encoder.cpu().eval(), None
     target = frames
-    if encoder.config.target != encoder.config.features:
+    if isinstance(encoder, VQVAE) and encoder.config.target != encoder.config.features:
         read = {row.id for row in frames.rows}
         kept = [recording for recording in recordings if recording.id in read]
         target, _ = pack(folder / "target", kept, encoder.target)
+    melody = None
+    if isinstance(encoder, ContentVQVAE):
+        read = {row.id for row in frames.rows}
+        kept = [recording for recording in recordings if recording.id in read]
+        melody = pack_melody(folder / "pitch", kept, encoder.features.grid, stage=stage)
     if segments is not None:
         frames, target = frames.cut(segments, hop), target.cut(segments, hop)
+        melody = None if melody is None else melody.cut(segments, hop)
     sampler = CropSampler(
         frames,
         target,
@@ -83,6 +104,7 @@ def fit_encoder(
         batch=training.batch,
         seed=training.seed,
         speakers=speakers,
+        pitch=melody,
     )
     run = train(encoder, sampler, training, folder, data=sampler.digest, stage=stage, title="learning units")
     return encoder.cpu().eval(), run
@@ -93,21 +115,26 @@ def _feature_pack(
     recordings: Sequence[Recording],
     extractor: FeatureExtractor,
     *,
-    normalization: Normalization,
+    normalization: Normalization | Literal["none"],
     stage: Stage,
+    device: torch.device,
     failures: list[tuple[str, str]] | None = None,
 ) -> tuple[Pack, tuple[Tensor, Tensor] | None]:
     """Normalised features of every recording, half precision, and the corpus's statistics where these were used."""
-    statistics = _statistics(recordings, extractor) if normalization == "corpus" else None
+    stream = partial(extractor.stream, device=device)
+    statistics = _statistics(recordings, extractor, device) if normalization == "corpus" else None
 
     @torch.inference_mode()
     def parts(recording: Recording) -> Iterator[np.ndarray]:
         tape = Tape(recording, extractor.sample_rate)
+        if normalization == "none":
+            yield from (features[0] for features in stream(tape.blocks()))
+            return
         # Of a short recording the features are kept between the two passes, as its sound is.
-        kept = None if tape.whole() is None else list(extractor.stream(tape.blocks()))
-        mean, deviation = statistics or _moments(kept or extractor.stream(tape.blocks())).mean_and_deviation()
-        for features in kept or extractor.stream(tape.blocks()):
-            yield ((features.frames[0] - mean) / deviation).numpy()
+        kept = None if tape.whole() is None else list(stream(tape.blocks()))
+        mean, deviation = statistics or _moments(kept or stream(tape.blocks())).mean_and_deviation()
+        for features in kept or stream(tape.blocks()):
+            yield ((features.frames[0] - mean) / deviation).cpu().numpy()
 
     settings = {"features": repr(extractor.config), "normalization": normalization}
     pack = Pack.build(folder, recordings, parts, dtype="float16", settings=settings, stage=stage, failures=failures)
@@ -120,13 +147,15 @@ def _moments(chunks: Iterable[FeatureBatch]) -> Moments:
     return reduce(Moments.add, map(Moments.of, chunks))
 
 
-def _statistics(recordings: Sequence[Recording], extractor: FeatureExtractor) -> tuple[Tensor, Tensor]:
+def _statistics(
+    recordings: Sequence[Recording], extractor: FeatureExtractor, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each feature over the corpus, from at most ``_SAMPLED`` recordings of it."""
     moments = []
     for recording in recordings[:: -(-len(recordings) // _SAMPLED)]:
         # What cannot be read is listed when it is packed.
         with suppress(AudioError):
-            moments.append(_moments(extractor.stream(Tape(recording, extractor.sample_rate).blocks())))
+            moments.append(_moments(extractor.stream(Tape(recording, extractor.sample_rate).blocks(), device=device)))
     if not moments:
         raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
     mean, deviation = reduce(Moments.add, moments).mean_and_deviation()
@@ -136,15 +165,21 @@ def _statistics(recordings: Sequence[Recording], extractor: FeatureExtractor) ->
 def fit_voice(
     recordings: Sequence[Recording],
     encoder: Encoder,
-    settings: Code2SpecConfig,
+    settings: VocoderSettings,
     training: TrainConfig,
     folder: str | Path,
     *,
+    pitch: PitchVQVAE | None = None,
+    embedder: SpeakerEmbedder | None = None,
     segments: Mapping[str, Sequence[Segment]] | None = None,
     stage: Stage = silent,
     failures: list[tuple[str, str]] | None = None,
-) -> tuple[Code2Spec, Run]:
-    """An inverter for the units of ``encoder`` in the voices of ``recordings``; ``failures`` as for ``fit_encoder``."""
+) -> tuple[Vocoder, Run]:
+    """A vocoder of ``settings`` for the units of ``encoder`` in the voices of ``recordings``.
+
+    ``pitch`` makes the pitch units, ``embedder`` the embeddings of voices, where the vocoder is to be told such.
+    ``failures`` as for ``fit_encoder``.
+    """
     folder = Path(folder)
     speakers = speakers_of(recordings)
     marks = {"codebook": encoder.codebook.hash}
@@ -159,30 +194,59 @@ def fit_voice(
             yield np.clip(np.round(block * 32767), -32768, 32767)[:, None]
         yield np.zeros((-tape.num_samples % hop, 1))  # the last unit is whole
 
-    codes = Pack.build(
-        folder / "codes", recordings, units, dtype="uint16", settings=marks, stage=stage, failures=failures
-    )
+    pack = partial(Pack.build, stage=stage, settings=marks)
+    codes = pack(folder / "codes", recordings, units, dtype="uint16", failures=failures)
     readable = {row.id for row in codes.rows}
     kept = [recording for recording in recordings if recording.id in readable]
-    samples = Pack.build(folder / "sound", kept, sound, dtype="int16", settings=marks, stage=stage)
-    if segments is not None:
-        codes, samples = codes.cut(segments, hop), samples.cut(segments, hop, scale=hop)
+    samples = pack(folder / "sound", kept, sound, dtype="int16")
     torch.manual_seed(training.seed)
     vocoder = settings.build(encoder.codebook, encoder.grid, speakers)
+    melody = None
+    if vocoder.learns_pitch == "contour":
+        melody = pack_melody(folder / "pitch", kept, encoder.grid, stage=stage)
+    elif vocoder.learns_pitch == "units":
+        if pitch is None:
+            raise InputError(
+                "this voice is told pitch units and the bundle has none: protophone train configs/pitch.toml"
+            )
+        melody = pack_pitch_units(folder / "pitch", kept, encoder.grid, pitch, stage=stage)
+    embeddings = None
+    if embedder is not None:
+        embeddings = _embeddings(folder / "embeddings", kept, embedder, encoder.sample_rate, stage=stage)
+    if segments is not None:
+        codes, samples = codes.cut(segments, hop), samples.cut(segments, hop, scale=hop)
+        melody = None if melody is None else melody.cut(segments, hop)
     sampler = CropSampler(
         codes,
         samples,
-        crop=max(1, training.crop // vocoder.repeat),
+        crop=max(1, training.crop * _FRAME // hop),
         context=0,
         batch=training.batch,
         seed=training.seed,
         speakers=speakers,
         scale=hop,
+        pitch=melody,
+        embeddings=None if embeddings is None else np.stack([embeddings[row.id] for row in codes.rows]),
     )
-    vocoder.listener = listener(encoder)
-    vocoder.calibrate(sampler(0).target[..., 0] / 32767)
+    if isinstance(vocoder, Code2Spec):
+        vocoder.listener = listener(encoder)
+        vocoder.calibrate(sampler(0).target[..., 0] / 32767)
     run = train(vocoder, sampler, training, folder, data=sampler.digest, stage=stage, title="learning to speak")
     return vocoder.cpu().eval(), run
+
+
+def _embeddings(
+    folder: Path, recordings: Sequence[Recording], embedder: SpeakerEmbedder, sample_rate: int, *, stage: Stage
+) -> dict[str, np.ndarray]:
+    """The voice of each recording by its id, float32 ``[dim]``: of its beginning, repeated where it is very short."""
+
+    def parts(recording: Recording) -> Iterator[np.ndarray]:
+        samples = np.concatenate(list(islice(Tape(recording, sample_rate).blocks(), _HEARD)))
+        samples = np.tile(samples, -(-embedder.shortest // len(samples)))
+        yield embedder.embed(AudioBatch.from_arrays([samples], sample_rate)).cpu().numpy()
+
+    pack = Pack.build(folder, recordings, parts, dtype="float32", settings=embedder.settings, stage=stage)
+    return {row.id: vector[0] for row, vector in zip(pack.rows, pack, strict=True)}
 
 
 def listener(encoder: Encoder) -> Listener | None:

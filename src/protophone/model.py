@@ -1,48 +1,66 @@
 """A bundle in use: ``protophone.load(bundle)`` gives a ``Model`` that encodes, decodes and converts."""
 
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from protophone import audio
-from protophone.bundle import Bundle, Part
-from protophone.config import dump, parse
+from protophone.bundle import Bundle
+from protophone.config import parse
+from protophone.delivery import Delivery, faster
 from protophone.encoders import EncoderConfig
-from protophone.encoders.base import Encoder
-from protophone.errors import AudioError, BundleError, InputError, UnitsError
+from protophone.encoders.pitch import PitchVQVAE, VoicePitch, read_pitch
+from protophone.errors import AudioError, BundleError, InputError
+from protophone.features.speaker import load_embedder
+from protophone.parts import filled
+from protophone.speaking import Vocoders, deliver, speak_stream
 from protophone.tape import Tape
 from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
-from protophone.vocoders import VocoderConfig
-from protophone.vocoders.base import Vocoder
 
-M = TypeVar("M", bound=nn.Module)
+__all__ = ["DEFAULT_BUNDLE", "Heard", "Model", "load"]
 
 _ANY_ENCODER: Any = EncoderConfig  # a union, which no type checker takes for a class
-
-__all__ = ["DEFAULT_BUNDLE", "Model", "encoder_part", "load", "voice_part"]
+_AS_RECORDED = Delivery()  # and in the register of whoever speaks
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "prompts"
 
 
-def load(bundle: str | Path | None = None, *, device: str = "cpu") -> "Model":
+def load(bundle: str | Path | None = None, *, device: str = "cpu", vocoder: str | None = None) -> "Model":
     """The model in ``bundle`` (a bundle, or a folder ``discover`` wrote); without one, the bundle that is shipped.
 
-    Raises ``BundleError`` where a file of it is missing, altered, or of a newer format.
+    ``vocoder`` names the one to speak with, where the bundle has several. Raises ``BundleError`` where a file of it is
+    missing, altered, or of a newer format.
     """
-    return Model(Bundle(DEFAULT_BUNDLE if bundle is None else bundle), device)
+    return Model(Bundle(DEFAULT_BUNDLE if bundle is None else bundle), device, vocoder)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A voice known from a recording alone: the speaker embedding float32 ``[dim]`` and where its pitch lies."""
+
+    embedding: Tensor
+    pitch: VoicePitch | None
+
+    @property
+    def mark(self) -> str:
+        """Tells such voices apart."""
+        return hashlib.sha256(self.embedding.cpu().numpy().astype("<f4").tobytes()).hexdigest()[:8]
 
 
 class Model:
-    """An encoder and the voices that speak its units."""
+    """An encoder, pitch units where the bundle has such, and the voices that speak them."""
 
-    def __init__(self, bundle: Bundle, device: str = "cpu") -> None:
+    def __init__(self, bundle: Bundle, device: str = "cpu", vocoder: str | None = None) -> None:
         self.bundle = bundle
         self.device = _device(device)
         part = bundle.encoder()
-        self.encoder: Encoder = _filled(
+        self.encoder = filled(
             parse(_ANY_ENCODER, part.config, source=str(bundle.folder / "encoder.toml")).build(
                 tuple(part.facts["speakers"])
             ),
@@ -54,76 +72,118 @@ class Model:
                 f"{bundle.folder}: the codebook's hash is {self.encoder.codebook.hash}, bundle.json says "
                 f"{part.facts['codebook']}; copy the whole folder again"
             )
-        self._voices = {speaker: folder for folder, facts in bundle.voices.items() for speaker in facts["speakers"]}
-        self._vocoders: dict[str, Vocoder] = {}
+        self.pitch: PitchVQVAE | None = None
+        if "pitch" in bundle.parts:
+            self.pitch = read_pitch(bundle.part("pitch"), bundle.folder / "pitch").to(self.device)
+        #: The one vocoder it speaks with, where one was named.
+        self.vocoder = vocoder
+        self._vocoders = Vocoders(bundle, self.encoder, self.device, vocoder)
 
     @property
     def voices(self) -> tuple[str, ...]:
         """Names of the voices it can speak in."""
-        return tuple(self._voices)
+        return self._vocoders.voices
 
     @property
     def sample_rate(self) -> int:
         """Hertz of the sound it takes and makes."""
         return self.encoder.sample_rate
 
-    def encode(self, source: str | Path | Recording | np.ndarray) -> Utterance:
+    def encode(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> Utterance:
         """Units of a recording: a file, a segment of one, or float32 ``[sample]`` at ``sample_rate``.
 
-        A recording longer than a minute is encoded in chunks, in bounded memory, to the same units.
+        ``voice`` says who speaks; a manifest's recording says so itself. A recording longer than a minute is encoded in
+        chunks, in bounded memory, to the same units.
         """
         if isinstance(source, np.ndarray):
             samples = _mono(source)
             audio.check_speech(samples, "array", self.sample_rate)
-            return Utterance(content=self.encode_batch([samples]), num_samples=len(samples))
+            units = Utterance(content=self.encode_batch([samples]), num_samples=len(samples), voice=voice)
+            return self.with_pitch(units, [samples])
         tape = Tape(source, self.sample_rate)
-        units = self.encoder.encode_tape(tape)
+        content = self.encoder.encode_tape(tape)
         name = source.id if isinstance(source, Recording) else Path(source).stem
-        return Utterance(content=units, num_samples=tape.num_samples, id=name)
+        speaker = voice or (source.speaker if isinstance(source, Recording) else None)
+        units = Utterance(content=content, num_samples=tape.num_samples, voice=speaker, id=name)
+        return self.with_pitch(units, tape.blocks())
 
     def encode_batch(self, arrays: list[np.ndarray]) -> UnitBatch:
-        """Units of several recordings at ``sample_rate``, each as it would be alone."""
+        """Content units of several recordings at ``sample_rate``, each as it would be alone."""
         return self.encoder.encode(AudioBatch.from_arrays(arrays, self.sample_rate).to(self.device))
+
+    def with_pitch(self, units: Utterance, blocks: Iterable[np.ndarray]) -> Utterance:
+        """``units`` and the pitch units of the sound they came from, in parts, where the bundle has such."""
+        if self.pitch is None:
+            return units
+        track = self.pitch.config.tracker.build().track_blocks(blocks).to(self.device)
+        name = units.voice if isinstance(units.voice, str) else None
+        (lies,) = self.pitch.statistics(track, [name])
+        pitch = self.pitch.encode(track, [lies])
+        known = name in self.pitch.voices
+        return replace(units, pitch=pitch, pitch_statistics=None if known else (lies.mean, lies.deviation))
 
     def represent(self, source: str | Path | Recording | np.ndarray) -> FeatureBatch:
         """What ABX scores of a recording: the vectors of its units."""
         return self.encoder.vectors(self.encode(source).content)
 
-    def decode(self, units: Utterance, voice: str | None = None) -> AudioBatch:
-        """Sound of ``units`` in ``voice`` (without one: the utterance's own, or the first), ``num_samples`` long."""
-        name = self._speaking(voice or (units.voice if isinstance(units.voice, str) else None))
-        vocoder = self._vocoder(self._voices[name])
-        content = units.content.expand() if units.content.durations is not None else units.content
-        sound = vocoder.synthesize(content, units.pitch, name)
-        length = min(units.num_samples, sound.samples.shape[1])
-        return AudioBatch(sound.samples[:, :length].cpu(), torch.tensor([length]), sound.sample_rate)
+    def heard(self, source: str | Path | Recording | np.ndarray) -> Heard:
+        """The voice in a recording, for a vocoder to speak in that learned to take such; ``InputError`` without one."""
+        samples = _mono(source) if isinstance(source, np.ndarray) else audio.read(source, self.sample_rate)
+        batch = AudioBatch.from_arrays([samples], self.sample_rate)
+        embedding = load_embedder(self._vocoders.embedder).embed(batch)[0]
+        if self.pitch is None:
+            return Heard(embedding, None)
+        track = self.pitch.config.tracker.build().track(batch)
+        return Heard(embedding, self.pitch.statistics(track, [None])[0])
 
-    def convert(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> AudioBatch:
-        """The words of ``source`` in ``voice``."""
-        name = self._speaking(voice)
-        return self.decode(self.encode(source), name)
+    def decode(
+        self, units: Utterance, voice: str | Heard | None = None, delivery: Delivery = _AS_RECORDED
+    ) -> AudioBatch:
+        """Sound of ``units`` in ``voice`` (without one: the utterance's own, or the first), ``num_samples`` long.
 
-    def _speaking(self, voice: str | None) -> str:
-        """The voice of that name, or the first; ``InputError`` where there is none."""
-        if not self._voices:
-            raise InputError(f"{self.bundle.folder}: this bundle has no voice; train one with protophone train")
-        if voice is not None and voice not in self._voices:
-            raise InputError(f"no voice {voice!r} in {self.bundle.folder}; the voices are: {', '.join(self.voices)}")
-        return self.voices[0] if voice is None else voice
+        ``delivery`` says along which melody and how fast.
+        """
+        parts = list(self.speak_stream(units, voice, delivery))
+        return AudioBatch.from_arrays([np.concatenate(parts) if parts else np.zeros(0, np.float32)], self.sample_rate)
 
-    def _vocoder(self, folder: str) -> Vocoder:
-        if folder not in self._vocoders:
-            part = self.bundle.voice(folder)
-            if part.facts["codebook"] != self.encoder.codebook.hash:
-                raise UnitsError(
-                    f"{self.bundle.folder / 'voices' / folder}: speaks units of codebook {part.facts['codebook']}, "
-                    f"this encoder's is {self.encoder.codebook.hash}; train the voice on this bundle"
-                )
-            config = parse(VocoderConfig, part.config, source=str(self.bundle.folder / "voices" / folder))
-            vocoder = config.build(self.encoder.codebook, self.encoder.grid, tuple(part.facts["speakers"]))
-            weights = self.bundle.folder / "voices" / folder / "vocoder.safetensors"
-            self._vocoders[folder] = _filled(vocoder, part, weights).to(self.device)
-        return self._vocoders[folder]
+    def speak_stream(
+        self, units: Utterance, voice: str | Heard | None = None, delivery: Delivery = _AS_RECORDED
+    ) -> Iterator[np.ndarray]:
+        """Like ``decode``, in parts float32 ``[sample]`` and bounded memory."""
+        target, lies = self._target(units, voice)
+        vocoder = self._vocoders.of(target)
+        pitch = deliver(units, vocoder.pitch_input, self.pitch, lies, delivery)
+        spoken = replace(
+            units,
+            content=faster(units.content, delivery.rate),
+            num_samples=round(units.num_samples / delivery.rate),
+            pitch=None,
+        )
+        return speak_stream(vocoder, spoken, pitch, target)
+
+    def convert(
+        self,
+        source: str | Path | Recording | np.ndarray,
+        voice: str | Heard | None = None,
+        delivery: Delivery = _AS_RECORDED,
+        *,
+        speaker: str | None = None,
+    ) -> AudioBatch:
+        """The words of ``source``, spoken by ``speaker``, in ``voice`` (without one, the first)."""
+        target = voice or self._vocoders.first
+        self._vocoders.folder(target.embedding if isinstance(target, Heard) else target)  # before any work
+        return self.decode(self.encode(source, speaker), target, delivery)
+
+    def _target(self, units: Utterance, voice: str | Heard | None) -> tuple[str | Tensor, VoicePitch | None]:
+        """Who speaks, and where that voice's pitch lies."""
+        if isinstance(voice, Heard):
+            return voice.embedding, voice.pitch
+        if voice is None and isinstance(units.voice, Tensor):
+            lies = units.pitch_statistics
+            return units.voice, None if lies is None else VoicePitch(*lies)
+        own = units.voice if isinstance(units.voice, str) and units.voice in self.voices else None
+        name = voice or own or self._vocoders.first
+        return name, None if self.pitch is None else self.pitch.voices.get(name, self.pitch.pooled)
 
 
 def _device(name: str) -> torch.device:
@@ -146,39 +206,3 @@ def _mono(samples: np.ndarray) -> np.ndarray:
     if not np.isfinite(samples).all():
         raise AudioError(f"sample {int(np.argmin(np.isfinite(samples)))} of the array is not a finite number")
     return samples.astype(np.float32)
-
-
-def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
-    """What a bundle keeps of an encoder."""
-    grid = encoder.grid
-    facts = {
-        "kind": encoder.config.kind,
-        "sample_rate": encoder.sample_rate,
-        "hop": grid.hop,
-        "offset": grid.offset,
-        "context": list(encoder.context),
-        "normalization": encoder.normalization,
-        "sizes": list(encoder.sizes),
-        "codebook": encoder.codebook.hash,
-        "speakers": list(speakers),
-    }
-    return Part(dump(encoder.config), encoder.state_dict(), facts)
-
-
-def voice_part(vocoder: Vocoder) -> Part:
-    """What a bundle keeps of a vocoder; the judge that trained it stays behind."""
-    weights = {name: tensor for name, tensor in vocoder.state_dict().items() if not name.startswith("judge.")}
-    facts = {"speakers": list(vocoder.voices), "codebook": vocoder.codebook, "pitch": False}
-    return Part(dump(vocoder.config), weights, facts)
-
-
-def _filled(module: M, part: Part, path: Path) -> M:
-    """``module`` with the weights of ``part``, ready for use."""
-    try:
-        missing, surplus = module.load_state_dict(dict(part.weights), strict=False)
-        fits = not surplus and all(name.startswith("judge.") for name in missing)
-    except RuntimeError:  # other shapes
-        fits = False
-    if not fits:
-        raise BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
-    return module.eval()

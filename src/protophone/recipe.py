@@ -10,23 +10,36 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from protophone.bundle import Bundle, add_voice, write_bundle
+import numpy as np
+
+from protophone.bundle import Bundle, add_part, add_voice, write_bundle
+from protophone.codec import ContextConfig, EntropyModel, fit_entropy
 from protophone.config import KIND, config, dump, load, tables
-from protophone.encoders import PipelineConfig, VQVAEConfig
+from protophone.corpus import encode_corpus
+from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder
+from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.errors import InputError
+from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.manifest import build
-from protophone.model import Model, encoder_part, voice_part
+from protophone.melody import fit_pitch
+from protophone.model import Model
+from protophone.parts import encoder_part, voice_part
 from protophone.progress import Stage, silent
+from protophone.store import read_units
 from protophone.train import FREE, TrainConfig
 from protophone.types import Recording
+from protophone.vocoders import VocoderSettings
 from protophone.vocoders.code2spec import Code2SpecConfig
 
 __all__ = [
     "DataConfig",
     "EncoderRecipe",
+    "EntropyRecipe",
+    "PitchRecipe",
+    "Recipe",
     "VoiceRecipe",
     "load_recipe",
     "run_recipe",
@@ -49,33 +62,63 @@ class EncoderRecipe:
     """An encoder, the recordings it learns from, and how long."""
 
     data: DataConfig
-    encoder: Annotated[VQVAEConfig | PipelineConfig, KIND]
+    encoder: Annotated[EncoderSettings, KIND]
     train: TrainConfig = TrainConfig()
 
 
 @config
 class VoiceRecipe:
-    """A voice for a bundle, the recordings it learns from, and how long."""
+    """A voice for a bundle, the recordings it learns from, and how long.
+
+    ``embedder`` makes the embeddings of voices where ``voice.embedding_dim`` says that it is to learn such.
+    """
 
     data: DataConfig
     bundle: str
     name: str
-    voice: Code2SpecConfig
+    voice: Annotated[VocoderSettings, KIND]
+    embedder: str = "resemblyzer"
     train: TrainConfig = TrainConfig()
 
 
-def load_recipe(path: str | Path, overrides: list[str]) -> EncoderRecipe | VoiceRecipe:
-    """The recipe in a TOML file: a voice's where it has a table ``[voice]``, an encoder's otherwise.
+@config
+class PitchRecipe:
+    """Pitch units for a bundle, the recordings they learn from, and how long."""
+
+    data: DataConfig
+    bundle: str
+    pitch: PitchVQVAEConfig = PitchVQVAEConfig()
+    train: TrainConfig = TrainConfig()
+
+
+@config
+class EntropyRecipe:
+    """An entropy model for the units of a bundle, pitch and all, and the recordings that it learns what is usual from.
+
+    Fitted last: it must be fitted again where the bundle's units or pitch units have changed.
+    """
+
+    data: DataConfig
+    bundle: str
+    entropy: ContextConfig = ContextConfig()
+
+
+Recipe = EncoderRecipe | PitchRecipe | VoiceRecipe | EntropyRecipe
+_KINDS: dict[str, Any] = {"pitch": PitchRecipe, "voice": VoiceRecipe, "entropy": EntropyRecipe}  # by the table
+
+
+def load_recipe(path: str | Path, overrides: list[str]) -> Recipe:
+    """The recipe in a TOML file, told by its table: ``[encoder]``, ``[pitch]``, ``[voice]`` or ``[entropy]``.
 
     Paths in it are relative to where the command is run.
     """
-    if "voice" in tables(path):
-        return load(VoiceRecipe, path, overrides)
-    return load(EncoderRecipe, path, overrides)
+    found = tables(path)
+    kind = next((kind for name, kind in _KINDS.items() if name in found), EncoderRecipe)
+    return load(kind, path, overrides)
 
 
 def run_recipe(
-    recipe: EncoderRecipe | VoiceRecipe,
+    recipe: Recipe,
     folder: str | Path,
     *,
     stage: Stage = silent,
@@ -94,10 +137,29 @@ def run_recipe(
     elif differing := _differences(load_recipe(kept, []), recipe):
         raise InputError(f"{folder}: holds a run of another recipe ({differing[0]}); name another folder for this one")
     write_text(kept, dump(recipe))
+    options: dict[str, Any] = {"stage": stage, "failures": failures}
     if isinstance(recipe, VoiceRecipe):
-        speaks = Model(Bundle(recipe.bundle)).encoder
-        vocoder, _ = fit_voice(recordings, speaks, recipe.voice, recipe.train, folder, stage=stage, failures=failures)
-        add_voice(recipe.bundle, recipe.name, voice_part(vocoder))
+        model = Model(Bundle(recipe.bundle))
+        embedder = _embedder(recipe)
+        vocoder, _ = fit_voice(
+            recordings,
+            model.encoder,
+            recipe.voice,
+            recipe.train,
+            folder,
+            pitch=model.pitch,
+            embedder=embedder,
+            **options,
+        )
+        add_voice(recipe.bundle, recipe.name, voice_part(vocoder, None if embedder is None else recipe.embedder))
+        return Path(recipe.bundle)
+    if isinstance(recipe, PitchRecipe):
+        Bundle(recipe.bundle)  # better said before the training that there is none
+        pitch, _ = fit_pitch(recordings, recipe.pitch, recipe.train, folder, **options)
+        add_part(recipe.bundle, "pitch", pitch_part(pitch))
+        return Path(recipe.bundle)
+    if isinstance(recipe, EntropyRecipe):
+        add_part(recipe.bundle, "entropy", _entropy(recipe, recordings, folder, **options).part())
         return Path(recipe.bundle)
     encoder, _ = fit_encoder(recordings, recipe.encoder, recipe.train, folder, stage=stage, failures=failures)
     bundle = folder / "bundle"
@@ -107,7 +169,45 @@ def run_recipe(
     return bundle
 
 
-def _differences(before: EncoderRecipe | VoiceRecipe, now: EncoderRecipe | VoiceRecipe) -> list[str]:
+def _embedder(recipe: VoiceRecipe) -> SpeakerEmbedder | None:
+    """Who embeds the voices of a recipe, None where they are known by name alone."""
+    wanted = None if isinstance(recipe.voice, Code2SpecConfig) else recipe.voice.embedding_dim
+    if wanted is None:
+        return None
+    embedder = load_embedder(recipe.embedder)
+    if embedder.dim != wanted:
+        raise InputError(
+            f"voice.embedding_dim {wanted}: {recipe.embedder} makes vectors of {embedder.dim}; write this number"
+        )
+    return embedder
+
+
+def _entropy(
+    recipe: EntropyRecipe,
+    recordings: Sequence[Recording],
+    folder: Path,
+    *,
+    stage: Stage,
+    failures: list[tuple[str, str]] | None,
+) -> EntropyModel:
+    """The entropy model of the units of ``recordings``, which are encoded into ``folder`` first."""
+    model = Model(Bundle(recipe.bundle))
+    with stage("encoding", len(recordings)) as advance:
+        done = encode_corpus(model, recordings, folder / "units", advance=advance)
+    if failures is None and done.failures:
+        raise InputError(done.failures[0][1])
+    if failures is not None:
+        failures += done.failures
+    utterances = [record.to_utterance() for record in read_units(folder / "units")]
+    order = np.random.default_rng(recipe.entropy.seed).permutation(len(utterances))
+    vectors = {f"content{index}": book for index, book in enumerate(model.encoder.codebook.vectors)}
+    if model.pitch is not None:
+        vectors["pitch0"] = model.pitch.codebook.vectors[0]
+    voices = speakers_of(recordings)
+    return fit_entropy((utterances[at] for at in order), voices, recipe.entropy, vectors=vectors, stage=stage)
+
+
+def _differences(before: Recipe, now: Recipe) -> list[str]:
     """What makes a recipe another run's: everything but how long, where, and how often it is saved."""
     old, new = (_flat(asdict(recipe)) for recipe in (before, now))
     free = {f"train.{name}" for name in FREE}

@@ -6,7 +6,6 @@ that was killed goes on to the same bytes (same machine, CPU, thread count).
 """
 
 import json
-import logging
 import math
 import signal
 import threading
@@ -15,17 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from protophone.config import Count, Positive, Share, config, dump
 from protophone.errors import InputError
+from protophone.fabric import Precision, fabric_of
 from protophone.files import atomic, read_json, write_json
 from protophone.progress import Stage, silent
 
@@ -55,7 +54,7 @@ class TrainConfig:
     clip: Positive = 5.0
     seed: int = 0
     save_every: Count = 100
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision = "auto"
     device: str = "auto"
 
 
@@ -144,7 +143,7 @@ def train(
     loss is no longer finite.
     """
     folder = Path(folder)
-    fabric = _fabric(settings)
+    fabric = fabric_of(settings.device, settings.precision)
     model = model.to(fabric.device)
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.AdamW(
@@ -208,28 +207,6 @@ def _follow(run: Run, figures: Mapping[str, float], step: int) -> None:
         run.smoothed[name] = 0.98 * run.smoothed.get(name, value) + 0.02 * value
 
 
-def _fabric(settings: TrainConfig) -> Fabric:
-    """The device, such as cpu, cuda or cuda:1, and the precision."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of itself is no news to the user
-    name, _, index = settings.device.partition(":")
-    try:
-        fabric = Fabric(accelerator=name, devices=[int(index)] if index else 1)
-        precision = settings.precision
-        if precision == "auto":
-            precision = "bf16-mixed" if _computes_in_bf16(fabric.device) else "32-true"
-        return Fabric(accelerator=name, devices=[int(index)] if index else 1, precision=precision)
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
-        said = str(error).splitlines()[0]
-        raise InputError(f"device {settings.device!r} cannot be used here ({said}); use cpu") from None
-
-
-def _computes_in_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is the hardware's own, not emulated."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001 - torch has no public one
-
-
 def _step(
     model: Any,
     optimizers: Mapping[str, torch.optim.Optimizer],
@@ -279,13 +256,23 @@ def _budget(model: Any, sampler: Callable[[int], Any], settings: TrainConfig, fo
         name: torch.optim.AdamW(list(parameters), lr=0.0) for name, parameters in model.parameter_groups().items()
     }
     model.train()
-    seconds = []
-    for trial in range(8):
-        begun = time.monotonic()
-        _step(model, throwaway, sampler, settings, fabric, trial, 0.0)
-        seconds.append(time.monotonic() - begun)
+
+    def timed() -> float:
+        seconds = []
+        for trial in range(8):
+            begun = time.monotonic()
+            _step(model, throwaway, sampler, settings, fabric, trial, 0.0)
+            seconds.append(time.monotonic() - begun)
+        return sorted(seconds[2:])[3]
+
+    left, alone, each = settings.minutes * 60, 0, timed()
+    judges: Any = getattr(model, "judge", None)
+    if (joins := getattr(judges, "joins_at", 0)) and joins * each < left:  # from there on a step takes longer
+        left, alone = left - joins * each, joins
+        judges.steps_done.fill_(joins)
+        each = timed()
     model.load_state_dict(weights)
-    steps = max(1, round(settings.minutes * 60 / sorted(seconds[2:])[3]))
+    steps = alone + max(1, round(left / each))
     write_json(path, {"minutes": settings.minutes, "steps": steps})
     return steps
 

@@ -18,7 +18,6 @@ from protophone.errors import UnitsError
 __all__ = [
     "AudioBatch",
     "Codebook",
-    "Crops",
     "FeatureBatch",
     "FrameGrid",
     "Recording",
@@ -49,15 +48,23 @@ class Recording:
 
 @dataclass(frozen=True)
 class FrameGrid:
-    """Where frames lie: frame *t* is centred on ``offset + t * hop`` samples, ``ceil(samples / hop)`` of them."""
+    """Where frames lie: frame *t* is centred on ``offset + t * hop`` samples.
+
+    It is there where the recording has ``window`` samples from ``t * hop`` on: with 1, there are as many frames as it
+    takes to cover the recording, ``ceil(samples / hop)``; a model that frames sound without padding declares the
+    samples it needs for one frame, and has fewer.
+    """
 
     sample_rate: int
     hop: int
     offset: int = 0
+    window: int = 1
 
     def __post_init__(self) -> None:
-        if self.sample_rate <= 0 or self.hop <= 0:
-            raise ValueError(f"sample_rate {self.sample_rate} and hop {self.hop} must be positive")
+        if self.sample_rate <= 0 or self.hop <= 0 or self.window <= 0:
+            raise ValueError(
+                f"sample_rate {self.sample_rate}, hop {self.hop} and window {self.window} must be positive"
+            )
 
     @property
     def frame_rate(self) -> Fraction:
@@ -66,7 +73,7 @@ class FrameGrid:
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a recording of ``num_samples`` samples."""
-        return -(-num_samples // self.hop)
+        return max(0, (num_samples - self.window) // self.hop + 1)
 
     def time(self, frame: int) -> float:
         """Seconds at the centre of ``frame``."""
@@ -132,24 +139,6 @@ class FeatureBatch:
 
 
 @dataclass(frozen=True)
-class Crops:
-    """A training batch.
-
-    ``frames`` float32 ``[batch, context + crop + context, dim]``, ``target`` ``[batch, crop, dim]``, ``mask`` float32
-    ``[batch, crop]`` (1 where the recording is), ``speakers`` int64 ``[batch]``.
-    """
-
-    frames: Tensor
-    target: Tensor
-    mask: Tensor
-    speakers: Tensor
-
-    def to(self, device: torch.device | str) -> "Crops":
-        """The same batch on another device."""
-        return Crops(*(tensor.to(device) for tensor in (self.frames, self.target, self.mask, self.speakers)))
-
-
-@dataclass(frozen=True)
 class UnitBatch:
     """Units: ``codes`` int64 ``[batch, codebook, frame]`` with ``0 <= codes[:, k] < sizes[k]``.
 
@@ -200,6 +189,13 @@ class UnitBatch:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def row(self, index: int) -> "UnitBatch":
+        """A batch of one of these rows, without its padding."""
+        end = int(self.lengths[index])
+        durations = None if self.durations is None else self.durations[index : index + 1, :end]
+        one = slice(index, index + 1)
+        return replace(self, codes=self.codes[one, :, :end], lengths=self.lengths[one], durations=durations)
+
     def collapse(self) -> "UnitBatch":
         """Runs of equal codes merged, their lengths in ``durations``. The inverse of ``expand``."""
         if self.durations is not None:
@@ -235,6 +231,7 @@ class Utterance:
 
     ``content`` and ``pitch`` are batches of one recording; ``pitch`` has its own, slower grid. ``voice`` is a name, an
     embedding float32 ``[dim]``, or None; ``num_samples`` is the recording's length at the grid's rate.
+    ``pitch_statistics``, mean and deviation of natural log F0 on voiced frames, go with a voice that has no name.
     """
 
     content: UnitBatch
@@ -242,6 +239,7 @@ class Utterance:
     pitch: UnitBatch | None = None
     voice: str | Tensor | None = None
     id: str = ""
+    pitch_statistics: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if len(self.content) != 1 or (self.pitch is not None and len(self.pitch) != 1):

@@ -5,10 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from protophone import audio
+from protophone.codec import pack, read_entropy
 from protophone.corpus import decode_corpus, encode_corpus
+from protophone.delivery import Delivery
 from protophone.errors import InputError
 from protophone.evaluate.discrimination import evaluate_abx, write_cells
 from protophone.evaluate.figure import Found, LeftOut
+from protophone.evaluate.pairs import Pair
 from protophone.evaluate.plots import heat_map
 from protophone.evaluate.references import check_references
 from protophone.evaluate.representation import representation
@@ -17,13 +23,17 @@ from protophone.evaluate.resynthesis import Measures, measure, pairs_of
 from protophone.evaluate.sources import recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
 from protophone.evaluate.voices import persons_of
-from protophone.files import refuse_existing
-from protophone.model import load
+from protophone.files import atomic, inside, refuse_existing, write_text
+from protophone.model import Model, load
 from protophone.progress import Stage, silent
 from protophone.recognizers import load_recognizer
-from protophone.store import read_units
+from protophone.report.comparison import Scene, Take, comparison
+from protophone.store import UnitRecord, read_units
 
 __all__ = ["evaluate_all"]
+
+_AS_RECORDED = Delivery()
+_HEARD = 12  # pairs on the page to listen to
 
 
 def evaluate_all(
@@ -32,29 +42,38 @@ def evaluate_all(
     out: str | Path,
     *,
     split: str | None = None,
+    speakers: Sequence[str] = (),
     items: str | Path | None = None,
     alignment: str | Path | None = None,
     asr: str | None = None,
     language: str | None = None,
     embedder: str = "resemblyzer",
     one_person: Sequence[str] = (),
+    voice: str | None = None,
+    like: str | Path | None = None,
+    delivery: Delivery = _AS_RECORDED,
+    vocoder: str | None = None,
     seed: int = 0,
     device: str = "cpu",
     stage: Stage = silent,
 ) -> Results:
-    """Encodes the recordings into ``out``, speaks them where the bundle has a voice, and scores both.
+    """Encodes the recordings into ``out``, packs and speaks them where the bundle can, and scores all that.
 
+    They are spoken in ``voice``, without one each in its own, by ``vocoder`` where the bundle has several; with
+    ``like``, in the voice of that recording. Of ``speakers`` alone, where some are named.
     What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
     was left out, with the reason. An interrupted run goes on in ``out``.
     """
     out = Path(out)
     if not (out / "units").is_dir():
         refuse_existing(out)
-    found = recordings_of(recordings, split)
+    found = [each for each in recordings_of(recordings, split) if not speakers or each.speaker in speakers]
+    if not found:
+        raise InputError(f"{recordings}: nothing by {', '.join(speakers)} in split {split!r}; name others")
     check_references([recording.id for recording in found], items=items, alignment=alignment)
     others = recordings_of(recordings, None)
     persons_of(others, one_person)
-    model = load(bundle, device=device)
+    model = load(bundle, device=device, vocoder=vocoder)
     if asr is not None and model.voices:
         load_recognizer(asr)  # better said before the work than after it, that there is none
     title = f"everything, {_name_of(bundle)}"
@@ -64,7 +83,9 @@ def evaluate_all(
         title=title,
         settings={role: path and str(path) for role, path in read.items()}
         | {"split": split, "asr": asr, "language": language, "embedder": embedder}
-        | {"one_person": list(one_person), "seed": seed},
+        | {"one_person": list(one_person), "seed": seed}
+        | {"speakers": list(speakers), "like": like and str(like), "voice": voice, "vocoder": vocoder}
+        | {"pitch": delivery.pitch, "rate": delivery.rate},
         hashes={role: digest(path) for role, path in read.items() if path is not None},
     )
     with stage("encoding", len(found)) as advance:
@@ -74,7 +95,8 @@ def evaluate_all(
     if done.failures:
         examples = tuple(reason for _, reason in done.failures[:3])
         results.left_out.append(LeftOut("recordings", len(done.failures), "they cannot be used", examples))
-    rates = evaluate_bitrate(out / "units")
+    records = list(read_units(out / "units"))
+    rates = evaluate_bitrate(out / "units", files=_packed(model, records, out / "packed"))
     quality, table = evaluate_units(out / "units", alignment=alignment, seed=seed)
     if table is not None:
         heat_map(out / "units_phones.png", table.counts, table.phones)
@@ -88,17 +110,18 @@ def evaluate_all(
     if not model.voices:
         results.left_out.append(LeftOut("measures", 1, "the bundle has no voice", ("resynthesis",)))
         return results
-    records = list(read_units(out / "units"))
     with stage("speaking", len(records)) as advance:
-        decode_corpus(model, records, out / "sounds", advance=advance)
+        speaks = voice if like is None else model.heard(like)
+        decode_corpus(model, records, out / "sounds", voice=speaks, delivery=delivery, advance=advance)
     spoken = {record.id for record in records}
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
     results.hashes["sounds"] = digest(out / "sounds")
+    write_text(out / "listen.html", _to_hear(pairs, title, model.sample_rate))
     each = Measures(language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
-    own = [pair for pair in pairs if pair.recording.speaker in model.voices]
+    own = [pair for pair in pairs if voice or like or pair.recording.speaker in model.voices]
     wanted = {
         "f0": (pairs, replace(each, f0=True)),
-        "speaker": (own, replace(each, speaker=True)),
+        "speaker": (own, replace(each, speaker=True, voice=voice)),
         "quality": (pairs, replace(each, quality=True)),
     }
     if len(own) < len(pairs):
@@ -116,6 +139,42 @@ def evaluate_all(
         except InputError as error:
             results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
     return results
+
+
+def _packed(model: Model, records: Sequence[UnitRecord], folder: Path) -> Path | None:
+    """A folder with each recording as a .ppn file; None where the bundle cannot pack.
+
+    What is there is kept: a file follows from the units, and these from the bundle that ``out`` is for.
+    """
+    if "entropy" not in model.bundle.parts:
+        return None
+    entropy = read_entropy(model.bundle)
+    for record in records:
+        path = inside(folder, record.id, ".ppn")
+        if not path.exists():
+            units = record.to_utterance()
+            known = units.voice in entropy.voices
+            with atomic(path) as temporary:
+                temporary.write_bytes(pack(units if known else replace(units, voice=None), entropy))
+    return folder
+
+
+def _to_hear(pairs: Sequence[Pair], title: str, sample_rate: int) -> str:
+    """A page with some of the pairs, evenly from the first to the last."""
+    some = [pairs[at] for at in sorted({round(at) for at in np.linspace(0, len(pairs) - 1, _HEARD)})]
+    scenes = [
+        Scene(
+            f"{pair.id} · {pair.recording.speaker}" if pair.recording.speaker else pair.id,
+            [
+                Take("recording", audio.read(pair.recording, sample_rate)),
+                Take("from its units", audio.read(pair.sound, sample_rate)),
+            ],
+            [("what is said", pair.recording.text)] if pair.recording.text else (),
+        )
+        for pair in some
+    ]
+    intro = f"{len(some)} of {len(pairs)} recordings, and what was spoken from their units alone."
+    return comparison(title, intro, scenes, sample_rate)
 
 
 def _name_of(bundle: str | Path) -> str:

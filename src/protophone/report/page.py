@@ -1,10 +1,6 @@
 """The report: one HTML file with its pictures, sounds, style and script inside, that opens offline."""
 
-import base64
-import hashlib
-import json
 import shlex
-from importlib import resources
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +10,7 @@ import numpy as np
 from protophone import files
 from protophone.report.charts import line_chart
 from protophone.report.contents import Curve, ReportData
+from protophone.report.document import document
 from protophone.report.inventory import inventory, phones
 from protophone.report.listening import listening
 from protophone.report.markup import amount, name, plain, plural, share
@@ -53,39 +50,8 @@ def render(data: ReportData) -> str:
         sections.append(("losses", "Training", _losses(data)))
     sections.append(("failures", "Left out", _failures(data)))
     sections.append(("next", "Go on from here", _next(data)))
-    return _document(data, sections, sounds)
-
-
-def _document(data: ReportData, sections: list[tuple[str, str, str]], sounds: SoundShelf) -> str:
-    style, script = _part("page.css"), _part("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # The browser is told to fetch nothing and to run this one script: the page stays offline and inert.
-    policy = (
-        f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    )
-    shelf = json.dumps(sounds.uris).replace("<", "\\u003c")
-    links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
-    body = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{title}</h2>{content}</section>'
-        for key, title, content in sections
-    )
-    silent = "<noscript><p class='note'>Sounds and sorting need JavaScript, which is off.</p></noscript>"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{plain(data.title)} · sound units</title><style>{style}</style></head>\n<body>"
-        '<a class="skip" href="#glance">Skip to the content</a>'
-        f"<header><p class='kind'>Sound units learned by {plain(_SYSTEMS[data.system])}</p><h1>{name(data.title)}</h1>"
-        f'<nav aria-label="sections">{links}</nav></header>\n<main>{silent}{body}</main>\n'
-        f"<footer><p>Made by protophone {plain(version('protophone'))}. This page needs no network.</p></footer>"
-        f'<script type="application/json" id="sounds">{shelf}</script><script>{script}</script></body></html>\n'
-    )
-
-
-def _part(file: str) -> str:
-    return resources.files("protophone.report").joinpath(file).read_text(encoding="utf-8")
+    kind = f"Sound units learned by {_SYSTEMS[data.system]}"
+    return document(data.title, kind, sections, sounds)
 
 
 def _glance(data: ReportData) -> str:

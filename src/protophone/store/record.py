@@ -13,29 +13,14 @@ import numpy as np
 import torch
 
 from protophone.errors import UnitsError
+from protophone.store.fields import check_array, check_range, check_whole, whole_numbers
+from protophone.store.pitch import PitchRecord
 from protophone.types import FrameGrid, UnitBatch, Utterance
 
-__all__ = ["PitchRecord", "UnitRecord"]
+__all__ = ["UnitRecord"]
 
 _REQUIRED = ("id", "codes", "hop", "sample_rate", "size", "num_samples", "bundle")
 _OWN = {*_REQUIRED, "durations", "offset", "pitch"}
-_PITCH = ("codes", "hop", "size")
-
-
-@dataclass(frozen=True, eq=False)
-class PitchRecord:
-    """The pitch stream of a recording: ``codes`` int64 ``[frame]`` below ``size``, ``hop`` samples apart."""
-
-    codes: np.ndarray
-    hop: int
-    size: int
-    offset: int = 0
-
-    def __post_init__(self) -> None:
-        _check_array("pitch codes", self.codes, 1)
-        _check_whole("pitch hop", self.hop, 1)
-        _check_whole("pitch offset", self.offset, None)
-        _check_range("pitch codes", self.codes, self.size)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,10 +51,10 @@ class UnitRecord:
             if not isinstance(text, str) or not text:
                 raise UnitsError(f"{name} is {text!r}; it must be a string that is not empty")
         for name, number, least in (("hop", self.hop, 1), ("sample_rate", self.sample_rate, 1)):
-            _check_whole(name, number, least)
-        _check_whole("num_samples", self.num_samples, 0)
-        _check_whole("offset", self.offset, None)
-        _check_array("codes", self.codes, 2)
+            check_whole(name, number, least)
+        check_whole("num_samples", self.num_samples, 0)
+        check_whole("offset", self.offset, None)
+        check_array("codes", self.codes, 2)
         if not self.sizes:
             raise UnitsError("size names no codebook; give the entries of each")
         if len(self.codes) != len(self.sizes):
@@ -77,25 +62,25 @@ class UnitRecord:
                 f"codes of {len(self.codes)} codebooks, but size names {len(self.sizes)}; give one of each"
             )
         for k, size in enumerate(self.sizes):
-            _check_range("codes" if len(self.sizes) == 1 else f"codes of codebook {k}", self.codes[k], size)
+            check_range("codes" if len(self.sizes) == 1 else f"codes of codebook {k}", self.codes[k], size)
         if self.durations is not None:
-            _check_array("durations", self.durations, 1)
+            check_array("durations", self.durations, 1)
             if len(self.durations) != self.codes.shape[1]:
                 raise UnitsError(
                     f"{len(self.durations)} durations for {self.codes.shape[1]} codes; each run of codes needs one"
                 )
             if len(self.durations) and int(self.durations.min()) < 1:
                 raise UnitsError(f"a duration of {int(self.durations.min())} frames; each run lasts at least one")
-        # A model with its own framing may give a frame fewer than the grid, never more than the recording has room for.
+        # A model with its own framing (400 samples every 320) gives a frame or two fewer than there is room for.
         room = self._check_length("codes", self.num_frames, self.hop)
-        if self.num_frames < room - 1:
+        if self.num_frames < room - 2:
             raise UnitsError(
                 f"{self.id!r}: codes last {self.num_frames} frames of {self.hop} samples, but num_samples is "
                 f"{self.num_samples}, which makes {room}; correct num_samples, or encode this recording again"
             )
         if self.pitch is not None:
             self._check_length("pitch codes", len(self.pitch.codes), self.pitch.hop)
-        _check_whole("start", self.start, 0)
+        check_whole("start", self.start, 0)
         taken = sorted(_OWN & set(self.extra))
         if taken:
             raise UnitsError(f"extra keys {', '.join(taken)} are the format's own; name them otherwise")
@@ -142,9 +127,7 @@ class UnitRecord:
         if self.offset:
             out["offset"] = self.offset
         if self.pitch is not None:
-            out["pitch"] = {"codes": self.pitch.codes, "hop": self.pitch.hop, "size": self.pitch.size}
-            if self.pitch.offset:
-                out["pitch"]["offset"] = self.pitch.offset
+            out["pitch"] = self.pitch.document()
         return out | dict(self.extra)
 
     @classmethod
@@ -156,7 +139,7 @@ class UnitRecord:
         if missing:
             raise UnitsError(f"no {', '.join(missing)}; a line of units needs {', '.join(_REQUIRED)}")
         size = document["size"]
-        codes = _whole_numbers("codes", document["codes"])
+        codes = whole_numbers("codes", document["codes"])
         if isinstance(size, list):
             if codes.ndim == 1 and codes.size == 0:  # no codebooks; refused with the sizes
                 codes = codes.reshape(0, 0)
@@ -173,9 +156,9 @@ class UnitRecord:
             sizes=tuple(size) if isinstance(size, list) else (size,),
             num_samples=document["num_samples"],
             bundle=document["bundle"],
-            durations=None if durations is None else _whole_numbers("durations", durations),
+            durations=None if durations is None else whole_numbers("durations", durations),
             offset=document.get("offset", 0),
-            pitch=_pitch(document["pitch"]) if document.get("pitch") is not None else None,
+            pitch=PitchRecord.from_document(document["pitch"]) if document.get("pitch") is not None else None,
             extra={key: value for key, value in document.items() if key not in _OWN},
         )
 
@@ -214,7 +197,30 @@ class UnitRecord:
 
     def to_utterance(self) -> Utterance:
         """These units as what decoding takes."""
-        return Utterance(content=self.to_batch(), num_samples=self.num_samples, id=self.id)
+        pitch, statistics = None, None
+        if self.pitch is not None:
+            grid = FrameGrid(self.sample_rate, self.pitch.hop, self.pitch.offset)
+            pitch = UnitBatch.from_arrays([self.pitch.codes], (self.pitch.size,), grid, self.pitch.bundle)
+            if self.pitch.mean is not None and self.pitch.deviation is not None:
+                statistics = (self.pitch.mean, self.pitch.deviation)
+        return Utterance(
+            content=self.to_batch(),
+            num_samples=self.num_samples,
+            pitch=pitch,
+            voice=self.extra.get("speaker"),
+            id=self.id,
+            pitch_statistics=statistics,
+        )
+
+    @classmethod
+    def from_utterance(cls, units: Utterance, recording: str, extra: Mapping[str, Any] | None = None) -> "UnitRecord":
+        """The record of ``recording`` (its id): content, and pitch where there is any."""
+        pitch = None
+        if units.pitch is not None:
+            batch, (mean, deviation) = units.pitch, units.pitch_statistics or (None, None)
+            grid = batch.grid
+            pitch = PitchRecord(batch[0][0], grid.hop, batch.sizes[0], grid.offset, mean, deviation, batch.codebook)
+        return cls.from_batch(units.content, recording, units.num_samples, pitch=pitch, extra=extra)
 
     @classmethod
     def from_batch(
@@ -245,46 +251,6 @@ class UnitRecord:
             offset=batch.grid.offset,
             pitch=pitch,
             extra=dict(extra or {}),
-        )
-
-
-def _pitch(value: Any) -> PitchRecord:
-    if not isinstance(value, dict) or any(key not in value for key in _PITCH) or set(value) - {*_PITCH, "offset"}:
-        raise UnitsError(f"pitch must be an object of {', '.join(_PITCH)} and, where it is not 0, offset")
-    codes = _whole_numbers("pitch codes", value["codes"])
-    return PitchRecord(codes, value["hop"], value["size"], value.get("offset", 0))
-
-
-def _whole_numbers(name: str, value: Any) -> np.ndarray:
-    """A JSON list, or lists of one length, of whole numbers as int64."""
-    try:
-        array = np.asarray(value) if isinstance(value, list | np.ndarray) else np.array(None)
-    except ValueError:
-        raise UnitsError(f"{name} are lists of different lengths; every codebook has one code a frame") from None
-    if array.ndim and array.size == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iu":
-        raise UnitsError(f"{name} must be a list of whole numbers")
-    return array.astype(np.int64)
-
-
-def _check_array(name: str, array: np.ndarray, rank: int) -> None:
-    if array.dtype != np.int64 or array.ndim != rank:
-        raise UnitsError(f"{name} must be int64 of rank {rank}, got {array.dtype} of shape {array.shape}")
-
-
-def _check_whole(name: str, value: Any, least: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or (least is not None and value < least):
-        bound = "" if least is None else f", at least {least}"
-        raise UnitsError(f"{name} is {value!r}; it must be a whole number{bound}")
-
-
-def _check_range(name: str, codes: np.ndarray, size: Any) -> None:
-    _check_whole("pitch size" if name.startswith("pitch") else "size", size, 1)
-    if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < size:
-        raise UnitsError(
-            f"{name} run from {int(codes.min())} to {int(codes.max())}, outside 0 to {size - 1}; "
-            "are these the units of another bundle?"
         )
 
 

@@ -1,0 +1,64 @@
+"""Networks as the parts of a bundle, and back."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from torch import Tensor
+
+from protophone.bundle import Part
+from protophone.config import dump
+from protophone.encoders.base import Encoder
+from protophone.errors import BundleError
+from protophone.vocoders.base import Vocoder
+
+__all__ = ["encoder_part", "filled", "voice_part"]
+
+M = TypeVar("M", Encoder, Vocoder)
+
+
+def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
+    """What a bundle keeps of an encoder: not what only its training needs."""
+    grid = encoder.grid
+    facts = {
+        "kind": encoder.config.kind,
+        "sample_rate": encoder.sample_rate,
+        "hop": grid.hop,
+        "offset": grid.offset,
+        "context": list(encoder.context),
+        "lookahead": encoder.lookahead,
+        "normalization": encoder.normalization,
+        "sizes": list(encoder.sizes),
+        "codebook": encoder.codebook.hash,
+        "speakers": list(speakers),
+    }
+    return Part(dump(encoder.config), _kept(encoder), facts)
+
+
+def voice_part(vocoder: Vocoder, embedder: str | None = None) -> Part:
+    """What a bundle keeps of a vocoder; the judges that trained it stay behind.
+
+    ``embedder`` made the embeddings of voices that it learned to take.
+    """
+    facts = {
+        "speakers": list(vocoder.voices),
+        "codebook": vocoder.codebook,
+        "pitch": vocoder.pitch_input,
+        "embedder": embedder,
+    }
+    return Part(dump(vocoder.config), _kept(vocoder), facts)
+
+
+def _kept(module: Encoder | Vocoder) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(module.spare)}
+
+
+def filled(module: M, part: Part, path: Path) -> M:
+    """``module`` with the weights of ``part``, read from ``path``, ready for use; ``BundleError`` where they misfit."""
+    try:
+        missing, surplus = module.load_state_dict(dict(part.weights), strict=False)
+        fits = not surplus and all(name.startswith(module.spare) for name in missing)
+    except RuntimeError:  # other shapes
+        fits = False
+    if not fits:
+        raise BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
+    return module.eval()

@@ -1,0 +1,195 @@
+"""A bundle of content, pitch units and vocoders: whose voice, which melody, how fast, and what is refused."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from protophone import audio
+from protophone.bundle import add_part, add_voice, write_bundle
+from protophone.corpus import decode_corpus, encode_corpus
+from protophone.delivery import Delivery
+from protophone.encoders import ContentVQVAEConfig
+from protophone.encoders.pitch import VoicePitch, pitch_part
+from protophone.errors import InputError, UnitsError
+from protophone.features import LogMelConfig
+from protophone.features.pitch import PitchConfig
+from protophone.model import Heard, load
+from protophone.parts import encoder_part, voice_part
+from protophone.quantizers.vq import VQConfig
+from protophone.store import read_units
+from protophone.types import AudioBatch, Recording
+from protophone.vocoders.adversarial import JudgesConfig
+from protophone.vocoders.hifigan import HiFiGANConfig
+from protophone.vocoders.vocos import VocosConfig
+from tests.conftest import babble
+from tests.test_pitch_units import started
+
+RATE, NAMES = 16000, ("ana", "bo")  # whose pitch lies at 200 and 110 Hz
+_ALONE = JudgesConfig(kinds=())
+_NARROW = {"channels": 24, "blocks": 1, "fine_channels": 16, "fine_blocks": 1, "judges": _ALONE}
+
+
+def _content():
+    torch.manual_seed(2)
+    config = ContentVQVAEConfig(
+        features=LogMelConfig(n_mels=20),
+        quantizer=VQConfig(num_units=16, dim=8),
+        channels=24,
+        encoder_blocks=1,
+        decoder_blocks=1,
+        fine_channels=8,
+        fine_blocks=1,
+        represent="codes",
+    )
+    encoder = config.build(NAMES).train()
+    with torch.no_grad():
+        encoder.quantizer(encoder.latents_of(encoder.framed(AudioBatch.from_arrays([babble(6, seed=1)], RATE))[0]))
+    return encoder.eval()
+
+
+def _voiced(vocoder):
+    """As it begins, but with pulses alone, so that its pitch can be tracked."""
+    bins = vocoder.head[1].bias.numel() // 3
+    with torch.no_grad():
+        vocoder.head[1].bias[bins : 2 * bins] = -14.0
+    return vocoder
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speaking") / "bundle"
+    encoder = _content()
+    write_bundle(folder, encoder_part(encoder, NAMES), {}, "")
+    add_part(folder, "pitch", pitch_part(started()))
+    torch.manual_seed(3)
+    shape = (encoder.codebook, encoder.grid, NAMES)
+    add_voice(folder, "vocos", voice_part(_voiced(VocosConfig(**_NARROW).build(*shape))))
+    add_voice(folder, "guessing", voice_part(VocosConfig(**_NARROW, pitch="none").build(*shape)))
+    add_voice(folder, "hifigan", voice_part(HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(*shape)))
+    heard = _voiced(VocosConfig(**_NARROW, embedding_dim=4).build(*shape))
+    add_voice(folder, "heard", voice_part(heard, "resemblyzer"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(bundle):
+    return load(bundle, vocoder="vocos")
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return babble(3.1, seed=4, pitch=200.0)
+
+
+def _heard_hz(sound):
+    f0 = PitchConfig().build().track(sound).f0_hz[0]
+    return f0[f0 > 0]
+
+
+def test_an_utterance_has_content_pitch_and_where_a_stranger_lies(model, sound):
+    units = model.encode(sound, "ana")
+    assert units.content.grid.hop == 640
+    assert units.pitch.grid.hop == 1280
+    assert units.pitch_statistics is None  # the bundle knows her
+    stranger = model.encode(sound, "eve")
+    voiced = _heard_hz(AudioBatch.from_arrays([sound], RATE)).log()
+    assert stranger.pitch_statistics[0] == pytest.approx(float(voiced.mean()), rel=0.01)
+    assert stranger.pitch_statistics[1] == 0.05  # babble is all one tone; a semitone is the least
+    assert model.encode(sound).pitch_statistics == stranger.pitch_statistics
+
+
+def test_melodies_are_sung_as_asked(model, sound):
+    units = model.encode(sound, "ana")
+    told = model.pitch.contour(units.pitch, [model.pitch.voices["ana"]]).f0_hz[0].log()
+    for delivery, lies in (
+        (Delivery("copy"), told.mean()),
+        (Delivery(), (told.mean() - math.log(200)) / 0.2 * 0.3 + math.log(110)),
+        (Delivery("flat"), torch.tensor(math.log(110))),
+        (Delivery("shift:-2st"), (told.mean() - math.log(200)) / 0.2 * 0.3 + math.log(110) - math.log(2) / 6),
+    ):
+        heard = _heard_hz(model.decode(units, "bo", delivery)).log()
+        assert len(heard) > 100
+        assert float(heard.median()) == pytest.approx(float(lies), abs=0.12)
+        if delivery.pitch == "flat":
+            assert float(heard.std()) < 0.02
+
+
+def test_rate_changes_length_and_not_pitch(model, sound):
+    units = model.encode(sound, "ana")
+    plain = model.decode(units, "ana", Delivery("flat"))
+    for rate in (0.5, 1.3):
+        spoken = model.decode(units, "ana", Delivery("flat", rate))
+        assert spoken.samples.shape[1] == round(len(sound) / rate)
+        assert float(_heard_hz(spoken).median()) == pytest.approx(float(_heard_hz(plain).median()), rel=0.03)
+
+
+def test_parts_are_the_whole(model, sound):
+    units = model.encode(sound, "ana")
+    parts = list(model.speak_stream(units, "bo"))
+    assert np.array_equal(np.concatenate(parts), model.decode(units, "bo")[0])
+    assert sum(map(len, parts)) == len(sound)
+
+
+def test_vocoders_are_preferred_in_order_and_named(bundle, sound):
+    every = load(bundle)
+    assert every.voices == NAMES
+    units = every.encode(sound, "ana")
+    assert every.decode(units).samples.equal(load(bundle, vocoder="vocos").decode(units, "ana").samples)
+    other = load(bundle, vocoder="guessing").decode(units, "ana").samples
+    assert not other.equal(every.decode(units).samples)
+    with pytest.raises(InputError, match="no vocoder 'nothing'.*guessing, heard, hifigan, vocos"):
+        load(bundle, vocoder="nothing")
+
+
+def test_pitch_units_are_made_anew_for_another_melody(bundle, sound):
+    model = load(bundle, vocoder="hifigan")
+    units = model.encode(sound, "ana")
+    plain = model.decode(units, "ana").samples
+    assert plain.shape == (1, len(sound))
+    assert not model.decode(units, "ana", Delivery("flat")).samples.equal(plain)
+    assert model.decode(units, "ana", Delivery(rate=2.0)).samples.shape == (1, round(len(sound) / 2))
+
+
+def test_a_voice_heard_once_speaks_where_a_vocoder_learned_to(bundle, sound):
+    model = load(bundle, vocoder="heard")
+    units = model.encode(sound, "ana")
+    stranger = Heard(torch.tensor([0.5, 0.5, 0.5, 0.5]), VoicePitch(math.log(300), 0.1))
+    spoken = model.decode(units, stranger, Delivery("flat"))
+    assert float(_heard_hz(spoken).median()) == pytest.approx(300, rel=0.03)
+    own = replace(units, voice=stranger.embedding, pitch_statistics=(math.log(300), 0.1))
+    assert model.decode(own, None, Delivery("flat")).samples.equal(spoken.samples)
+    with pytest.raises(InputError, match=r"know voices by name only.*voice\.embedding_dim = 256"):
+        load(bundle, vocoder="vocos").decode(units, stranger)
+
+
+def test_what_cannot_be_sung_is_refused(bundle, model, sound):
+    guessing = load(bundle, vocoder="guessing")
+    units = guessing.encode(sound, "ana")
+    assert guessing.decode(units, "bo").samples.shape == (1, len(sound))
+    with pytest.raises(InputError, match="pitch 'flat': this vocoder is told no melody"):
+        guessing.decode(units, "bo", Delivery("flat"))
+    with pytest.raises(UnitsError, match="must be told the melody, and these units have none"):
+        model.decode(replace(units, pitch=None), "bo")
+    with pytest.raises(InputError, match="no voice 'eve'.*ana, bo"):
+        model.decode(units, "eve")
+
+
+def test_units_on_disk_hold_pitch_and_speak_the_same(model, sound, tmp_path):
+    path = tmp_path / "a.wav"
+    audio.write(path, sound, RATE)
+    for speaker in ("ana", "eve"):
+        folder = tmp_path / speaker
+        encode_corpus(model, [Recording(id="a", path=path, speaker=speaker)], folder / "units")
+        (record,) = read_units(folder / "units")
+        again, wanted = record.to_utterance(), model.encode(path, speaker)
+        assert again.pitch.codes.equal(wanted.pitch.codes)
+        assert again.pitch.codebook == model.pitch.codebook.hash
+        assert again.pitch_statistics == wanted.pitch_statistics
+        decode_corpus(model, [record], folder / "sounds", voice="bo", delivery=Delivery("flat"))
+        spoken = audio.read(folder / "sounds" / "a.wav", RATE)
+        assert np.allclose(spoken, model.decode(wanted, "bo", Delivery("flat"))[0], atol=2e-4)
+        with pytest.raises(InputError, match="holds sounds of other units or of another voice"):
+            decode_corpus(model, [record], folder / "sounds", voice="bo")
