@@ -31,7 +31,7 @@ class ChainedConfig:
     kind: Literal["chained"] = "chained"
     num_units: Count = 20
     dim: Count = 32
-    price: Positive = 0.03
+    price: Positive = 0.02
     commitment: Positive = 0.25
     decay: Share = 0.99
     restart_below: Share = 0.03
