@@ -2,10 +2,10 @@
 
     python examples/ship_bundle.py --manifest ../shared/data/prompts/manifest.jsonl --work runs/prompts
 
-Trains ``configs/vqvae.toml`` and ``configs/code2spec.toml`` on the manifest's train split (going on where it was
-interrupted), and writes ``src/protophone/bundles/prompts``: the bundle with weights in half precision, and
-``sayings.jsonl``, units of recordings of two voices that ``make demo`` speaks. When its resynthesis has been measured
-(``docs/results.md``), the figures go into the card and ``bundle.json``:
+Trains ``configs/content.toml``, ``pitch.toml``, ``vocos.toml`` and ``entropy.toml`` on the manifest's train split, one
+after the other (going on where it was interrupted), and writes ``src/protophone/bundles/prompts``: the bundle with
+weights in half precision, and ``sayings.jsonl``, units of recordings of two voices that ``make demo`` speaks. When it
+has been measured (``docs/results.md``), the figures go into the card and ``bundle.json``:
 
     python examples/ship_bundle.py --manifest ../shared/data/prompts/manifest.jsonl --results results/prompts
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from protophone.bundle import Bundle, Part, add_voice, set_card, write_bundle
+from protophone.bundle import Bundle, Part, add_part, add_voice, set_card, write_bundle
 from protophone.cli.progress import bar
 from protophone.errors import InputError
 from protophone.evaluate.results import read_results
@@ -28,10 +28,10 @@ from protophone.store import UnitRecord
 
 VOICES = ("prompts-en", "prompts-it")
 LICENCE = "CC BY-SA 3.0"
-CARD = """# Units and voices of the prompts
+CARD = """# Units, voices and codec of the prompts
 
-**What it is.** A VQ-VAE ({units} units, {rate:g} a second) and a Code2Spec inverter for five voices, of protophone.
-Learned from sound alone: no text, no alignment.
+**What it is.** Content units ({units}, {rate:g} a second), pitch units, an entropy model for both, and an inverse-STFT
+vocoder of five voices, of protophone. Learned from sound alone: no text, no alignment.
 
 **Data.** The train split of the Asterisk core sounds 1.6.1, {minutes:.0f} minutes of studio prompts: English and
 Spanish by Allison Smith, French by June Wallack, Italian by Carlo Flora, Russian by Maxim Topal (Debian packages
@@ -43,40 +43,38 @@ asterisk-core-sounds-*-g722; CC BY-SA 3.0, Russian CC BY 3.0).
 
 **Figures.** {figures}
 
-**Limits.** Studio speech of telephone prompts by four persons; pitch is not transmitted, so intonation is lost; other
-languages, rooms and microphones are encoded with more errors. Discover units of your own recordings instead.
+**Limits.** Studio speech of telephone prompts by four persons; other languages, rooms and microphones are encoded with
+more errors, and other voices are lost. Discover units of your own recordings instead.
 
-**Made by** `python examples/ship_bundle.py`: {command}
+**Made by** `python examples/ship_bundle.py`: codebook {codebook}{overrides}.
 """
 
 
 def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
-    """The trained bundle with its voice."""
-    encoder = load_recipe("configs/vqvae.toml", [f'data.recordings = "{manifest}"', *overrides])
-    folder = work / "encoder"
-    if not (folder / "bundle" / "bundle.json").exists():
-        run_recipe(encoder, folder, stage=bar)
-    voice = load_recipe(
-        "configs/code2spec.toml", [f'bundle = "{folder / "bundle"}"', f'data.recordings = "{manifest}"', *overrides]
-    )
-    if not Bundle(folder / "bundle").voices:
-        run_recipe(voice, work / "voice", stage=bar)
-    return folder / "bundle"
+    """The trained bundle: units, pitch units, a voice, an entropy model, each of its own recipe."""
+    bundle = work / "content" / "bundle"
+    for name in ("content", "pitch", "vocos", "entropy"):
+        told = [f'data.recordings = "{manifest}"', *(f'bundle = "{bundle}"' for _ in range(name != "content"))]
+        mine = [each.partition(":")[2] for each in overrides if each.partition(":")[0] == name]
+        run_recipe(load_recipe(f"configs/{name}.toml", [*told, *mine]), work / name, stage=bar)
+    return bundle
 
 
 def note_figures(results: Path) -> None:
     """Puts what ``protophone evaluate all`` measured of the shipped bundle into its card and facts."""
     found = read_results(results)
-    rate, cer, ratio = (found[name] for name in ("bit rate, ZeroSpeech 2019", "CER", "CER / untouched"))
+    names = ("bit rate, measured bytes", "CER", "CER / untouched", "F0 frame error (FFE)")
+    rate, cer, ratio, pitch = (found[name] for name in names)
     if ratio.interval is None:
         raise InputError(f"{results}: no interval of the CER; evaluate more recordings")
     figures = {
         "measured on": f"{cer.count} recordings of split {found.settings['split']}",
-        "bit/s (ZeroSpeech 2019)": round(rate.value, 1),
+        "bit/s, whole files": round(rate.value, 1),
         "recogniser": f"{cer.protocol['recognizer']}, model {cer.protocol['model']}",
         "CER, %": round(100 * cer.value, 1),
         "CER, times that of the untouched recordings": round(ratio.value, 2),
         "95 % interval of that": [round(bound, 2) for bound in ratio.interval],
+        "F0 frame error, %": round(100 * pitch.value, 1),
     }
     card = (DEFAULT_BUNDLE / "card.md").read_text(encoding="utf-8")
     line = next(line for line in card.splitlines() if line.startswith("**Figures.**"))
@@ -88,8 +86,8 @@ def note_figures(results: Path) -> None:
 
 
 def halved(part: Part) -> Part:
-    """Weights in half precision but for the codebook, whose hash must stay."""
-    kept = ("quantizer.", "vectors")
+    """Weights in half precision but for the codebook, whose hash must stay, and the statistics of features."""
+    kept = ("quantizer.", "vectors", "mean", "deviation")
     weights = {
         name: value.half() if value.dtype == torch.float32 and not name.startswith(kept) else value
         for name, value in part.weights.items()
@@ -102,7 +100,12 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("runs/prompts"))
     parser.add_argument("--bundle", type=Path, help="ship this trained bundle instead of training one")
-    parser.add_argument("--set", action="append", default=[], help="laid over both recipes, as of protophone train")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        help="laid over a recipe, which is named first: 'content:train.steps = 5000'",
+    )
     parser.add_argument("--results", type=Path, help="of protophone evaluate all: put its figures into the card")
     args = parser.parse_args()
     if args.results:
@@ -121,11 +124,14 @@ def main() -> None:
         rate=grid["sample_rate"] / grid["hop"],
         minutes=minutes,
         figures="not measured yet.",
-        command=f"recipes configs/vqvae.toml and configs/code2spec.toml, codebook {grid['codebook']}.",
+        codebook=grid["codebook"],
+        overrides="".join(f", `{each}`" for each in args.set),
     )
     write_bundle(DEFAULT_BUNDLE, halved(part), facts, card)
     for name in trained.voices:
         add_voice(DEFAULT_BUNDLE, name, halved(trained.voice(name)))
+    for name in trained.parts:
+        add_part(DEFAULT_BUNDLE, name, trained.part(name))
     model = load()
     lines = []
     for voice in VOICES:
@@ -136,9 +142,7 @@ def main() -> None:
             units = model.encode(recording)
             if not 2.5 < units.num_samples / model.sample_rate < 10:
                 continue
-            record = UnitRecord.from_batch(
-                units.content, recording.id, units.num_samples, extra={"speaker": recording.speaker}
-            )
+            record = UnitRecord.from_utterance(units, recording.id, {"speaker": recording.speaker})
             lines.append(record.to_json())
             seconds += units.num_samples / model.sample_rate
     (DEFAULT_BUNDLE.parent / "sayings.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ import torch
 
 from protophone.crops import Crops
 from protophone.encoders import ContentVQVAEConfig
+from protophone.encoders.augment import AugmentConfig
 from protophone.errors import ConfigError, UnitsError
 from protophone.features import LogMelConfig
 from protophone.quantizers import VQConfig
@@ -20,6 +21,7 @@ def _small(**changes):
         "fine_channels": 16,
         "fine_blocks": 1,
         "speaker_dim": 8,
+        "augment": AugmentConfig(),
     }
     return ContentVQVAEConfig(**settings | changes)
 

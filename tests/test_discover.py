@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from protophone import discover as main_job
+from protophone import curriculum
+from protophone.codec import pack, read_entropy, unpack
 from protophone.discover import DiscoverConfig, discover
 from protophone.encoders.vqvae import VQVAEConfig
 from protophone.errors import InputError
@@ -21,7 +22,7 @@ from protophone.store import read_units
 from protophone.survey import Survey, listen
 from protophone.types import Recording
 from protophone.vad import Segment, speech_segments
-from protophone.vocoders.code2spec import Code2SpecConfig
+from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
 from tests.tiny import contents
 
@@ -53,10 +54,10 @@ class Watcher:
 @pytest.fixture(scope="module", autouse=True)
 def _small():
     """Networks of a size that a test can train."""
-    voice = Code2SpecConfig(channels=16, layers=2, n_fft=1024, iterations=4, adversary="none")
+    voice = VocosConfig(channels=16, blocks=1, fine_channels=16, fine_blocks=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(main_job, "VQVAEConfig", lambda: VQVAEConfig(channels=16, blocks=1))
-        patch.setattr(main_job, "Code2SpecConfig", lambda: voice)
+        patch.setattr(curriculum, "VQVAEConfig", lambda: VQVAEConfig(channels=16, blocks=1))
+        patch.setattr(curriculum, "VocosConfig", lambda: voice)
         yield
 
 
@@ -100,10 +101,14 @@ def test_everything_that_is_promised_is_there_and_can_be_read(finished, corpus):
     assert sorted(recording.id for recording in read(out / "manifest.jsonl")) == ids
     model = load(out)
     assert model.voices == ("ana", "bo")
+    entropy = read_entropy(model.bundle)
     for name in ids:
         record = records[name]
         seconds = soundfile.info(corpus / f"{name}.wav").duration
-        np.testing.assert_array_equal(record.codes, model.encode(corpus / f"{name}.wav").content[0])
+        units = model.encode(corpus / f"{name}.wav", name.partition("/")[0])
+        np.testing.assert_array_equal(record.codes, units.content[0])
+        np.testing.assert_array_equal(record.pitch.codes, units.pitch[0][0])
+        assert unpack(pack(units, entropy), entropy).voice == units.voice
         speech, units = read_textgrid(out / "textgrid" / f"{name}.TextGrid")
         assert (speech.name, units.name) == ("speech", "units")
         for start, end, unit in units.intervals:

@@ -36,6 +36,7 @@ def _content():
     torch.manual_seed(2)
     config = ContentVQVAEConfig(
         features=LogMelConfig(n_mels=20),
+        time_reduction=4,
         quantizer=VQConfig(num_units=16, dim=8),
         channels=24,
         encoder_blocks=1,

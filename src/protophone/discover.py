@@ -3,58 +3,33 @@
 Every stage leaves its result in the output folder and is skipped when that is there, so an interrupted run goes on.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from protophone import audio
-from protophone.bundle import add_voice
-from protophone.config import Count, Positive, Share, config
+from protophone.bundle import Bundle
 from protophone.corpus import check_failures, encode_corpus
-from protophone.encoders.pipeline import PipelineConfig
-from protophone.encoders.vqvae import VQVAEConfig
+from protophone.curriculum import DiscoverConfig, Plan, learn_entropy, learn_pitch, learn_units, learn_voice
 from protophone.errors import InputError, ProtophoneError
 from protophone.figures import check_references, figures
 from protophone.files import inside, read_json, refuse_existing, write_json
 from protophone.findings import annotate, page
-from protophone.fit import fit_encoder, fit_voice, speakers_of
-from protophone.manifest import SpeakerFrom, build, write
+from protophone.fit import speakers_of
+from protophone.manifest import build, write
 from protophone.model import Model, load
-from protophone.parts import voice_part
 from protophone.progress import Advance
-from protophone.quantizers import DPGMMConfig, GMMConfig, KMeansConfig
-from protophone.recipe import write_encoder
 from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
 from protophone.survey import RATE, HeldOut, Survey, listen
-from protophone.train import TrainConfig
 from protophone.types import Recording
-from protophone.vocoders.code2spec import Code2SpecConfig
 
 __all__ = ["LEAST_MINUTES", "DiscoverConfig", "Watcher", "discover"]
 
 LEAST_MINUTES = 10.0  # of speech; below it units are learned, but they are few people's sounds and little of them
-_LONGEST_MINUTES = 90.0  # for all the work unless more is asked for
-
-
-@config
-class DiscoverConfig:
-    """Options of ``discover``.
-
-    ``minutes`` is the budget for everything; without it, as long as the recordings last, 90 at most. Of what reading,
-    encoding and the report leave of it, a third of it at least, the units' training gets 60 %, the voice's 40 %.
-    """
-
-    system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
-    speaker_from: SpeakerFrom = "none"
-    minutes: Positive | None = None
-    units: Count = 256
-    time_reduction: Literal[1, 2, 4, 8] = 4
-    max_bad: Share = 0.05
-    seed: int = 0
-    device: str = "cpu"
 
 
 class Watcher(Protocol):
@@ -65,15 +40,6 @@ class Watcher(Protocol):
 
     def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
         """A stage of ``total`` steps."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Minutes of training for the units and for the voice, and of everything."""
-
-    units: float
-    voice: float
-    whole: float
 
 
 def discover(
@@ -94,7 +60,7 @@ def discover(
     begun = _begin(out, source, options)
     found, _ = build(source, options.speaker_from)
     check_references([recording.id for recording in found], items=items, alignment=alignment)
-    plan = _plan(_minutes(found), options)
+    plan = Plan.of(_minutes(found), options)
     whole = max(1, round(plan.whole))
     watcher.say(f"{len(found)} recordings; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}")
 
@@ -111,14 +77,18 @@ def discover(
     for warning in warnings:
         watcher.say(f"warning: {warning}")
     if not (out / "bundle" / "bundle.json").exists():
-        _learn_units(survey, plan, options, out, watcher)
+        learn_units(survey, plan, options, out, watcher.stage)
+    if "pitch" not in Bundle(out / "bundle").parts:
+        learn_pitch(survey, plan, options, out, watcher.stage)
     model = load(out / "bundle", device=options.device)
     with watcher.stage("encoding", len(survey.recordings)) as advance:
         done = encode_corpus(model, survey.recordings, out, beside=True, advance=advance)
     if not model.voices:
-        _learn_voice(model, survey, plan, options, out, watcher)
+        learn_voice(model, survey, plan, options, out, watcher.stage)
         model = load(out / "bundle", device=options.device)
     records = list(read_units(out))
+    if "entropy" not in model.bundle.parts:
+        learn_entropy(model, records, options, out, watcher.stage)
     by_id = {recording.id: recording for recording in survey.recordings}
     annotate(records, by_id, survey.segments, out)
     spoken = [_speak(model, held, records, out) for held in survey.held_out]
@@ -168,14 +138,6 @@ def _minutes(found: Sequence[Recording]) -> float:
     return seconds / 60
 
 
-def _plan(minutes: float, options: DiscoverConfig) -> _Plan:
-    """Reading, encoding and the report come first; training has the rest of the budget, a third of it at least."""
-    budget = options.minutes or min(_LONGEST_MINUTES, minutes)
-    fixed = 0.5 + minutes / 30
-    training = max(budget / 3, budget - fixed)
-    return _Plan(units=0.6 * training, voice=0.4 * training, whole=fixed + training)
-
-
 def _warnings(survey: Survey, found: int, options: DiscoverConfig) -> list[str]:
     warnings = []
     if survey.speech_minutes < LEAST_MINUTES:
@@ -193,60 +155,11 @@ def _warnings(survey: Survey, found: int, options: DiscoverConfig) -> list[str]:
     return warnings
 
 
-def _system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
-    if options.system == "vqvae":
-        base = VQVAEConfig()
-        return replace(
-            base, time_reduction=options.time_reduction, quantizer=replace(base.quantizer, num_units=options.units)
-        )
-    kind = {"kmeans": KMeansConfig, "gmm": GMMConfig, "dpgmm": DPGMMConfig}[options.system]
-    return PipelineConfig(quantizer=kind(num_units=options.units), time_reduction=options.time_reduction)
-
-
-def _training(options: DiscoverConfig, minutes: float, batch: int, rate: float) -> TrainConfig:
-    return TrainConfig(minutes=minutes, batch=batch, learning_rate=rate, seed=options.seed, device=options.device)
-
-
-def _learn_units(survey: Survey, plan: _Plan, options: DiscoverConfig, out: Path, watcher: Watcher) -> None:
-    """The encoder, into a new bundle."""
-    recordings, segments = survey.learned
-    training = _training(options, plan.units, 32, 1e-3)
-    encoder, _ = fit_encoder(
-        recordings,
-        _system(options),
-        training,
-        out / "work" / "encoder",
-        segments=segments,
-        stage=watcher.stage,
-        failures=[],
-    )
-    write_encoder(out / "bundle", encoder, recordings, training)
-
-
-def _learn_voice(
-    model: Model, survey: Survey, plan: _Plan, options: DiscoverConfig, out: Path, watcher: Watcher
-) -> None:
-    """The voices, into the bundle."""
-    recordings, segments = survey.learned
-    vocoder, _ = fit_voice(
-        recordings,
-        model.encoder,
-        Code2SpecConfig(),
-        _training(options, plan.voice, 16, 5e-4),
-        out / "work" / "voice",
-        segments=segments,
-        stage=watcher.stage,
-        failures=[],
-    )
-    add_voice(out / "bundle", "code2spec", voice_part(vocoder))
-
-
 def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path) -> tuple[Recording, UnitRecord]:
     """A part that was held out, and its units, spoken into ``sounds/`` by its own speaker where that is a voice."""
     record = next(record for record in records if record.id == held.recording.id)
-    first, end = held.segment.start // record.hop, -(-held.segment.end // record.hop)
-    start = first * record.hop
-    units = replace(record, id=held.id, codes=record.codes[:, first:end], num_samples=held.segment.end - start)
+    units = _cut(record, held)
+    start = held.segment.end - units.num_samples
     rate = audio.probe(held.recording.path).sample_rate
     part = replace(
         held.recording,
@@ -261,3 +174,14 @@ def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path
         sound = model.decode(units.to_utterance(), own if own in model.voices else None)
         audio.write(path, sound[0], sound.sample_rate)
     return part, units
+
+
+def _cut(record: UnitRecord, held: HeldOut) -> UnitRecord:
+    """The units of a part of a recording, which begins where both a content and a pitch unit begin."""
+    pitch, end = record.pitch, held.segment.end
+    step = record.hop if pitch is None else math.lcm(record.hop, pitch.hop)
+    start = held.segment.start // step * step
+    codes = record.codes[:, start // record.hop : -(-end // record.hop)]
+    if pitch is not None:
+        pitch = replace(pitch, codes=pitch.codes[start // pitch.hop : -(-end // pitch.hop)])
+    return replace(record, id=held.id, codes=codes, pitch=pitch, num_samples=end - start)

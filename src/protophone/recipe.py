@@ -28,7 +28,7 @@ from protophone.melody import fit_pitch
 from protophone.model import Model
 from protophone.parts import encoder_part, voice_part
 from protophone.progress import Stage, silent
-from protophone.store import read_units
+from protophone.store import UnitRecord, read_units
 from protophone.train import FREE, TrainConfig
 from protophone.types import Recording
 from protophone.vocoders import VocoderSettings
@@ -41,6 +41,7 @@ __all__ = [
     "PitchRecipe",
     "Recipe",
     "VoiceRecipe",
+    "entropy_of",
     "load_recipe",
     "run_recipe",
     "select",
@@ -198,13 +199,20 @@ def _entropy(
         raise InputError(done.failures[0][1])
     if failures is not None:
         failures += done.failures
-    utterances = [record.to_utterance() for record in read_units(folder / "units")]
-    order = np.random.default_rng(recipe.entropy.seed).permutation(len(utterances))
+    return entropy_of(model, list(read_units(folder / "units")), recipe.entropy, stage=stage)
+
+
+def entropy_of(
+    model: Model, records: Sequence[UnitRecord], settings: ContextConfig, *, stage: Stage = silent
+) -> EntropyModel:
+    """The entropy model of the units that ``model`` made of recordings."""
+    utterances = [record.to_utterance() for record in records]
+    order = np.random.default_rng(settings.seed).permutation(len(utterances))
     vectors = {f"content{index}": book for index, book in enumerate(model.encoder.codebook.vectors)}
     if model.pitch is not None:
         vectors["pitch0"] = model.pitch.codebook.vectors[0]
-    voices = speakers_of(recordings)
-    return fit_entropy((utterances[at] for at in order), voices, recipe.entropy, vectors=vectors, stage=stage)
+    voices = sorted({utterance.voice for utterance in utterances if isinstance(utterance.voice, str)})
+    return fit_entropy((utterances[at] for at in order), voices, settings, vectors=vectors, stage=stage)
 
 
 def _differences(before: Recipe, now: Recipe) -> list[str]:

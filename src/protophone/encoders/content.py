@@ -40,16 +40,16 @@ class ContentVQVAEConfig:
     kind: Literal["content"] = "content"
     features: LogMelConfig = LogMelConfig(n_fft=1024, window_length=1024)
     normalization: Normalization = "corpus"
-    time_reduction: Literal[2, 4, 8] = 4
-    quantizer: VQConfig = VQConfig(num_units=1024, dim=64, bits=9.3)
-    channels: Count = 256
-    encoder_blocks: Count = 4
-    decoder_blocks: Count = 6
-    fine_channels: Count = 128
-    fine_blocks: Count = 2
+    time_reduction: Literal[2, 4, 8] = 2
+    quantizer: VQConfig = VQConfig(num_units=512, dim=64, bits=8.0)
+    channels: Count = 320
+    encoder_blocks: Count = 5
+    decoder_blocks: Count = 8
+    fine_channels: Count = 192
+    fine_blocks: Count = 3
     speaker_dim: Count = 64
     slopes: float = 0.0
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = AugmentConfig(warp=0.03, noise=0.1, tilt=0.0)
     represent: Literal["decoded", "codes"] = "decoded"
 
     def __post_init__(self) -> None:
