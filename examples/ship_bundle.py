@@ -55,6 +55,8 @@ def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
     bundle = work / "content" / "bundle"
     for name in ("content", "pitch", "vocos", "entropy"):
         told = [f'data.recordings = "{manifest}"', *(f'bundle = "{bundle}"' for _ in range(name != "content"))]
+        if name == "content":  # what the encoder learned against need not be shipped
+            told.append('encoder.represent = "codes"')
         mine = [each.partition(":")[2] for each in overrides if each.partition(":")[0] == name]
         run_recipe(load_recipe(f"configs/{name}.toml", [*told, *mine]), work / name, stage=bar)
     return bundle

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from protophone import audio, load, manifest
+from protophone.codec import pack, read_entropy, unpack
 from protophone.encoders import Moments
 from protophone.metrics.bitrate import bit_rates
 from protophone.store import UnitRecord, UnitsWriter, read_units
@@ -42,16 +43,27 @@ def follow(path: Path, bundle: Path | None) -> None:
     units = utterance.content
     print(f"encoded     codes {list(units.codes.shape)} below {units.sizes[0]}, every {units.grid.hop} samples")
     print(f"            {' '.join(map(str, units[0][0][:12]))} ...")
+    if utterance.pitch is not None:
+        pitch = utterance.pitch
+        print(f"pitch       codes {list(pitch.codes.shape)} below {pitch.sizes[0]}, every {pitch.grid.hop} samples")
+        print(f"            {' '.join(map(str, pitch[0][0][:12]))} ...")
     runs = units.collapse()
     equal = torch.equal(runs.expand().codes, units.codes)
     print(f"collapsed   {runs.codes.shape[2]} runs; expanded again, equal: {equal}")
 
     with tempfile.TemporaryDirectory() as folder:
         with UnitsWriter(folder, settings={"bundle": encoder.codebook.hash}) as writer:
-            writer.append(UnitRecord.from_batch(units, recording.id, len(samples)))
+            writer.append(UnitRecord.from_utterance(utterance, recording.id))
         size = (Path(folder) / "units.jsonl").stat().st_size
         (record,) = read_units(folder)
     print(f"on disk     one line of {size} bytes, codebook {record.bundle}, offset {record.offset}")
+
+    if "entropy" in model.bundle.parts:
+        entropy = read_entropy(model.bundle)
+        packed = pack(utterance, entropy)
+        same = torch.equal(unpack(packed, entropy).content.codes, units.codes)
+        rate = 8 * len(packed) * model.sample_rate / len(samples)
+        print(f"packed      {len(packed)} bytes, {rate:.0f} bit/s; the same units come out: {same}")
 
     if model.voices:
         sound = model.decode(record.to_utterance(), model.voices[0])
