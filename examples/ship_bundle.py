@@ -55,8 +55,6 @@ def train(manifest: Path, work: Path, overrides: list[str]) -> Path:
     bundle = work / "content" / "bundle"
     for name in ("content", "pitch", "vocos", "entropy"):
         told = [f'data.recordings = "{manifest}"', *(f'bundle = "{bundle}"' for _ in range(name != "content"))]
-        if name == "content":  # what the encoder learned against need not be shipped
-            told.append('encoder.represent = "codes"')
         mine = [each.partition(":")[2] for each in overrides if each.partition(":")[0] == name]
         run_recipe(load_recipe(f"configs/{name}.toml", [*told, *mine]), work / name, stage=bar)
     return bundle
@@ -97,6 +95,13 @@ def halved(part: Part) -> Part:
     return replace(part, weights=weights)
 
 
+def without_decoder(part: Part) -> Part:
+    """A content encoder without what it learned against."""
+    config = part.config.replace('represent = "decoded"', 'represent = "codes"')
+    weights = {name: value for name, value in part.weights.items() if not name.startswith("decoder.")}
+    return replace(part, config=config, weights=weights)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, required=True)
@@ -129,7 +134,7 @@ def main() -> None:
         codebook=grid["codebook"],
         overrides="".join(f", `{each}`" for each in args.set),
     )
-    write_bundle(DEFAULT_BUNDLE, halved(part), facts, card)
+    write_bundle(DEFAULT_BUNDLE, halved(without_decoder(part)), facts, card)
     for name in trained.voices:
         add_voice(DEFAULT_BUNDLE, name, halved(trained.voice(name)))
     for name in trained.parts:

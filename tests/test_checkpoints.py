@@ -3,12 +3,15 @@
 import argparse
 import bz2
 import collections
+import copy
 import gzip
 import io
 import os
 import pickle
 import struct
 import sys
+import time
+import tracemalloc
 import types
 import zipfile
 import zlib
@@ -271,7 +274,7 @@ def test_what_is_no_kmeans_is_refused(clusters, tmp_path):
     whole = pickle.dumps(clusters["lloyd"])
     said("neither a pickle nor", b"hello")
     said("neither a pickle nor", b"")
-    said("not a whole pickle", whole[: len(whole) // 2])
+    said("broken, or not a pickle", whole[: len(whole) // 2])
     said("no cluster_centers_ in it", pickle.dumps({"a": 1}))
     said("no cluster_centers_ in it", pickle.dumps(KMeans(3)))
     said("cannot be unpacked", b"\x1f\x8bnonsense")
@@ -438,12 +441,221 @@ def test_instructions_no_pickler_writes(name, tmp_path):
 
 
 def test_shared_parts_are_turned_once(tmp_path):
-    """A list of two of a list of two, and so on, thirty deep: a thousand million when written out."""
+    """A list of two of a list of two, and so on, twenty deep: a million when written out."""
     value = [1]
-    for _ in range(30):
+    for _ in range(20):
         value = [value, value]
     found = read_torch(saved({"a": value}, tmp_path / "a.pt"))["a"]
     assert found[0] is found[1]
+
+
+# Values that take for ever to print, hash, compare or copy: sixty doublings are a million million million parts.
+
+
+def _doubled(times, *, ends=b"]", opens=b"(", closes=b"l"):
+    """Instructions for a list of twice a list of twice ... (or tuples), each made once and referred to twice."""
+    return ends + b"".join(b"q\x01" + b"0" + opens + b"h\x01h\x01" + closes for _ in range(times))
+
+
+LISTS = _doubled(60)
+TUPLES = _doubled(60, ends=b")", opens=b"", closes=b"\x86")
+STATED = b"cnumpy\ndtype\n"
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
+OBJECT = b"cfairseq.data\nThing\n)\x81"
+WRAPPER = b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81"
+ARRAY = pickle.dumps(np.zeros(3), protocol=2)[2:-1]
+ENDLESS = {
+    "a list": LISTS,
+    "a tuple": TUPLES,
+    "a table": b"}N" + LISTS + b"s",
+    "a state": OBJECT + LISTS + b"b",
+    "a device": b"ctorch\ndevice\n" + LISTS + b"\x85R",
+    "the number of a device": b"ctorch\ndevice\n" + _text("cuda") + LISTS + b"\x86R",
+    "a size": b"ctorch\nSize\n" + LISTS + b"\x85R",
+    "encoded": b"c_codecs\nencode\n" + LISTS + b"\x85R",
+    "an encoding": b"c_codecs\nencode\n" + _text("a") + TUPLES + b"\x86R",
+    "a key": b"}" + OBJECT + LISTS + b"bNs",
+    "a key that is a tuple": b"}" + TUPLES + b"Ns",
+    "a set": b"cbuiltins\nset\n" + TUPLES + b"\x85R",
+    "a table of pairs": b"ccollections\nOrderedDict\n" + LISTS + b"\x85R",
+    "a complex number": b"cbuiltins\ncomplex\n" + LISTS + b"N\x86R",
+    "a name": TUPLES + _text("x") + b"\x93",
+    "a kind of number": b"cnumpy.core.multiarray\nscalar\n" + STATED + LISTS + b"\x85R" + _text("a") + b"\x86R",
+    "a kind that is an object": b"cnumpy.core.multiarray\nscalar\n"
+    + (STATED + OBJECT + LISTS + b"b\x85R" + _text("a") + b"\x86R"),
+    "the class of an array": RECONSTRUCT + LISTS + b"\x85R" + b"(NNNNNtb",
+    "the shape of an array": b"cnumpy.core.numeric\n_frombuffer\n("
+    + (_text("a") + STATED + _text("f4") + b"\x85R" + LISTS + _text("C") + b"tR"),
+    "what an array is wrapped in": WRAPPER + b"}" + _text("dtype") + STATED + LISTS + b"\x85Rs" + b"b",
+}
+
+
+@pytest.mark.parametrize("name", list(ENDLESS))
+def test_what_would_take_for_ever_is_refused_at_once(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("protophone.checkpoints.foreign._DEEPEST", 50_000)  # so that it is not refused for its depth
+    pickled = b"\x80\x02" + ENDLESS[name] + b"."
+    assert len(pickled) < 800
+    path = tmp_path / "a.pt"
+    begun = time.process_time()
+    _archive(path, [("archive/data.pkl", pickled)])
+    if name != "what an array is wrapped in":  # of joblib: torch has no such function
+        _refused(read_torch, path)
+    path.write_bytes(pickled)
+    _refused(read_kmeans, path)
+    path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) * 2 + pickled * 2)
+    _refused(read_torch, path)
+    assert time.process_time() - begun < 2
+
+
+def _refused(read, path):
+    """In one short line that names the file."""
+    with pytest.raises(InputError) as caught:
+        read(path)
+    said = str(caught.value)
+    assert said.startswith(str(path))
+    assert "\n" not in said
+    assert len(said) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("function", "part"),
+    [
+        (b"c_codecs\nencode\n", _text("x" * 100_000)),
+        (b"cbuiltins\nset\n", b"](" + b"K\x01" * 100_000 + b"e"),
+        (b"ccollections\nOrderedDict\n", b"](" + b"K\x01K\x02\x86" * 50_000 + b"e"),
+    ],
+    ids=["a text", "a list", "pairs"],
+)
+def test_the_same_is_not_copied_over_and_over(function, part, tmp_path):
+    """A part of some 100 kB, copied 50,000 times by a file of 400 kB: five gigabytes."""
+    path = tmp_path / "a.bin"
+    begun = time.process_time()
+    path.write_bytes(b"\x80\x02" + part + b"q\x01](" + function + b"q\x02" + b"h\x02h\x01\x85R" * 50_000 + b"e.")
+    with pytest.raises(InputError, match="copies the same parts over and over"):
+        read_kmeans(path)
+    assert time.process_time() - begun < 5
+
+
+def test_lists_deep_by_reference_are_refused(tmp_path):
+    """Each is only fifty deep, but ends in the one before, which was turned already."""
+    value, held = [], []
+    for _ in range(10):
+        for _ in range(50):
+            value = [value]
+        held.append(value)
+    path = saved(held, tmp_path / "a.pt")
+    with pytest.raises(InputError, match="nests them more than 100 deep"):
+        read_torch(path)
+
+
+def test_parts_of_a_zip_do_not_overlap(tmp_path):
+    """A thousand tensors of the same bytes: each would be copied where these are not aligned."""
+    path = _archive(tmp_path / "a.pt", [("archive/data.pkl", _tensor_pickle()), ("archive/data/0", bytes(10_000))])
+    with zipfile.ZipFile(path, "a") as archive:
+        held = archive.getinfo("archive/data/0")
+        for key in range(1, 1000):
+            other = copy.copy(held)
+            other.filename = f"archive/data/{key}"
+            archive.filelist.append(other)
+        archive._didModify = True
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match="overlap"):
+        read_torch(path)
+
+
+# Parts of a kind that no saver writes there.
+
+
+@pytest.mark.parametrize(
+    ("state", "match"),
+    [
+        (ARRAY, "an object whose state is a ndarray"),
+        (b"](K\x01e}\x86", "an object whose attributes are a list"),
+        (ARRAY + b"}\x86", "an object whose attributes are a ndarray"),
+    ],
+    ids=["array", "slots of a list", "slots of an array"],
+)
+def test_a_state_that_is_no_table(state, match, tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"\x80\x02" + OBJECT + state + b"b.")
+    with pytest.raises(InputError, match=match):
+        read_kmeans(path)
+    _refused(read_kmeans, path)
+    _archive(path, [("archive/data.pkl", path.read_bytes())])
+    _refused(read_torch, path)
+
+
+def test_a_state_that_is_a_tensor(tmp_path):
+    pickled = b"\x80\x02" + OBJECT + _tensor_pickle()[2:-1] + b"b."
+    path = _archive(tmp_path / "a.pt", [("archive/data.pkl", pickled), ("archive/data/0", bytes(16))])
+    with pytest.raises(InputError, match="an object whose state is a Tensor"):
+        read_torch(path)
+    _refused(read_torch, path)
+
+
+def test_objects_with_slots_keep_their_own_values(fairseq, tmp_path):
+    class Slotted:
+        __slots__ = ("__dict__", "number")
+
+    Slotted.__module__, Slotted.__qualname__ = "fairseq.data", "Slotted"
+    fairseq.Slotted = Slotted
+    held = [Slotted() for _ in range(20)]
+    for number, each in enumerate(held):
+        each.number, each.name = number, f"number {number}"
+    found = read_torch(saved(held, tmp_path / "a.pt"))
+    assert found == [{"name": f"number {number}", "number": number} for number in range(20)]
+
+
+@pytest.mark.parametrize("listed", [[[1]], 5, [5], ["1"], {"0": 1}, None], ids=str)
+def test_an_older_file_must_list_its_tensors(listed, tmp_path):
+    path = tmp_path / "a.pt"
+    head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
+    path.write_bytes(head + _tensor_pickle() + pickle.dumps(listed, 2) + struct.pack("<Q4f", 4, 1, 2, 3, 4))
+    with pytest.raises(InputError, match="does not list the tensors it holds"):
+        read_torch(path)
+    path.write_bytes(head + _tensor_pickle() + pickle.dumps(["0"], 2) + struct.pack("<Q4f", 4, 1, 2, 3, 4))
+    assert read_torch(path).tolist() == [1, 2, 3, 4]
+    path.write_bytes(head + _tensor_pickle() + pickle.dumps(["0"], 2) + b"\xff" * 24)
+    with pytest.raises(InputError, match="cut short"):
+        read_torch(path)
+
+
+def test_an_older_file_that_begins_with_an_array(tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(pickle.dumps(np.zeros(3), 2) * 5)
+    with pytest.raises(InputError, match="a pickle, but not a checkpoint"):
+        read_torch(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000, 10), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1" + "0" * 40 + ", 10), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 10), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 10), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1, 1), }",
+        "{[]: 1}",
+        "{1: 1, 'a': 2}",
+        "(" * 60,
+        "(" * 5000,
+        "-" * 9000 + "1",
+        " 1\n  2\n 3",
+        "x" * 20_000,
+    ],
+    ids=lambda header: header[:80],
+)
+def test_an_npy_file_with_a_header_that_lies(header, tmp_path):
+    path = tmp_path / "a.npy"
+    raw = header.encode() + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(raw)) + raw + bytes(64))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="not a whole array of numbers"):
+        read_kmeans(path)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+    _refused(read_kmeans, path)
 
 
 def _archive(path, entries, *, compression=zipfile.ZIP_STORED):

@@ -85,6 +85,18 @@ def test_curves_are_kept_from_the_first_step_to_the_last(tiny_bundle):
     assert history(run / "nowhere") == {}
 
 
+def test_a_voice_can_be_heard_while_it_learns(tiny_bundle):
+    samples = tiny_bundle.parents[1] / "voice" / "samples"
+    sound = packed(tiny_bundle.parents[1] / "voice" / "sound")
+    for voice in ("ana", "bo"):
+        heard = sorted(path.stem for path in (samples / voice).iterdir())
+        assert heard == [*(f"{step:06d}" for step in range(1, 21)), "recording"]
+        first, last, own = (audio.read(samples / voice / f"{name}.wav") for name in ("000001", "000020", "recording"))
+        assert len(first) == len(last) == len(own) in {len(part) for part in sound}
+        assert not np.array_equal(first, last)
+        assert np.abs(own).max() > 0.1
+
+
 def test_a_bundle_says_what_it_learned_from(tiny_bundle):
     facts = Bundle(tiny_bundle).facts
     assert facts["training"]["recordings"] == 6

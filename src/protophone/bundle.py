@@ -115,6 +115,13 @@ class Bundle:
                 self.parts[name] = _table(path)
                 _check(path, self.parts[name], _PART)
 
+    def mark(self, *within: str) -> str:
+        """Tells apart bundles whose files below the folders ``within`` differ, ``("pitch", "voices/vocos")``."""
+        chosen = sorted(
+            item for item in self.facts["files"].items() if item[0].startswith(tuple(f"{w}/" for w in within))
+        )
+        return hashlib.sha256(repr(chosen).encode()).hexdigest()[:16]
+
     def encoder(self) -> Part:
         """The encoder's config, weights and facts."""
         return self._part(self.folder / "encoder.toml", self.folder / "encoder.safetensors", self.facts["encoder"])

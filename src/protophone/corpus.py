@@ -131,6 +131,7 @@ def decode_corpus(
         "bundle": model.encoder.codebook.hash,
         "voice": voice.mark if isinstance(voice, Heard) else voice,
         "vocoder": model.vocoder,
+        "weights": model.bundle.mark("pitch", f"voices/{model.vocoder}" if model.vocoder else "voices"),
         "delivery": asdict(delivery),
         "units": _digest(record.to_json() for record in records),
     }

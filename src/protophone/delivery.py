@@ -79,5 +79,5 @@ def faster(content: UnitBatch, rate: float) -> UnitBatch:
 
 def _stretched(count: int, rate: float, device: torch.device) -> Tensor:
     """Which of ``count`` steps is spoken at each step of the faster or slower whole."""
-    steps = max(1, round(count / rate)) if count else 0
-    return ((torch.arange(steps, device=device) + 0.5) * count / max(1, steps)).long().clamp(max=max(0, count - 1))
+    at = (torch.arange(math.ceil(count / rate), dtype=torch.float64) + 0.5) * rate
+    return at.long().clamp(max=max(0, count - 1)).to(device)

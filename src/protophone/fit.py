@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from protophone.audition import Audition
 from protophone.crops import CropSampler
 from protophone.data import NOBODY, Pack
 from protophone.encoders import EncoderSettings
@@ -178,7 +179,7 @@ def fit_voice(
     """A vocoder of ``settings`` for the units of ``encoder`` in the voices of ``recordings``.
 
     ``pitch`` makes the pitch units, ``embedder`` the embeddings of voices, where the vocoder is to be told such.
-    ``failures`` as for ``fit_encoder``.
+    ``failures`` as for ``fit_encoder``. What it says on the way lies in ``samples/VOICE/STEP.wav`` of ``folder``.
     """
     folder = Path(folder)
     speakers = speakers_of(recordings)
@@ -216,6 +217,7 @@ def fit_voice(
     if segments is not None:
         codes, samples = codes.cut(segments, hop), samples.cut(segments, hop, scale=hop)
         melody = None if melody is None else melody.cut(segments, hop)
+    audition = Audition(folder / "samples", encoder, pitch, codes=codes, melody=melody, sounds=samples)
     sampler = CropSampler(
         codes,
         samples,
@@ -231,7 +233,10 @@ def fit_voice(
     if isinstance(vocoder, Code2Spec):
         vocoder.listener = listener(encoder)
         vocoder.calibrate(sampler(0).target[..., 0] / 32767)
-    run = train(vocoder, sampler, training, folder, data=sampler.digest, stage=stage, title="learning to speak")
+    hear = partial(audition.hold, vocoder)
+    run = train(
+        vocoder, sampler, training, folder, data=sampler.digest, look=hear, stage=stage, title="learning to speak"
+    )
     return vocoder.cpu().eval(), run
 
 

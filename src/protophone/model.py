@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from protophone.delivery import Delivery, faster
 from protophone.encoders import EncoderConfig
 from protophone.encoders.pitch import PitchVQVAE, VoicePitch, read_pitch
 from protophone.errors import AudioError, BundleError, InputError
+from protophone.features.pitch import PitchConfig
 from protophone.features.speaker import load_embedder
 from protophone.parts import filled
 from protophone.speaking import Vocoders, deliver, speak_stream
@@ -26,6 +28,8 @@ from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utt
 __all__ = ["DEFAULT_BUNDLE", "Heard", "Model", "load"]
 
 _ANY_ENCODER: Any = EncoderConfig  # a union, which no type checker takes for a class
+_HEARD = 6  # blocks of ten seconds, at most, that a voice is known from
+_LEAST = 1.0  # seconds of voice in them
 _AS_RECORDED = Delivery()  # and in the register of whoever speaks
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "prompts"
@@ -127,14 +131,25 @@ class Model:
         return self.encoder.vectors(self.encode(source).content)
 
     def heard(self, source: str | Path | Recording | np.ndarray) -> Heard:
-        """The voice in a recording, for a vocoder to speak in that learned to take such; ``InputError`` without one."""
-        samples = _mono(source) if isinstance(source, np.ndarray) else audio.read(source, self.sample_rate)
+        """The voice in the first minute of a recording, for a vocoder to speak in that learned to take such.
+
+        ``InputError`` where the bundle has none that did, ``AudioError`` where less than a second of it is voiced.
+        """
+        embedder = load_embedder(self._vocoders.embedder)
+        if isinstance(source, np.ndarray):
+            name, samples = "array", _mono(source)
+        else:
+            tape = Tape(source, self.sample_rate)
+            name, samples = tape.name, np.concatenate(list(islice(tape.blocks(), _HEARD)))
+        audio.check_speech(samples, name, self.sample_rate)
         batch = AudioBatch.from_arrays([samples], self.sample_rate)
-        embedding = load_embedder(self._vocoders.embedder).embed(batch)[0]
-        if self.pitch is None:
-            return Heard(embedding, None)
-        track = self.pitch.config.tracker.build().track(batch)
-        return Heard(embedding, self.pitch.statistics(track, [None])[0])
+        tracker = PitchConfig(sample_rate=self.sample_rate) if self.pitch is None else self.pitch.config.tracker
+        track = tracker.build().track(batch)
+        voiced = float(track.voiced.sum()) / float(track.grid.frame_rate)
+        if voiced < _LEAST:
+            raise AudioError(f"{name}: {voiced:.2f} s of voice in its first minute; to know a voice takes {_LEAST:g} s")
+        lies = None if self.pitch is None else self.pitch.statistics(track, [None])[0]
+        return Heard(embedder.embed(batch)[0], lies)
 
     def decode(
         self, units: Utterance, voice: str | Heard | None = None, delivery: Delivery = _AS_RECORDED
@@ -169,10 +184,31 @@ class Model:
         *,
         speaker: str | None = None,
     ) -> AudioBatch:
-        """The words of ``source``, spoken by ``speaker``, in ``voice`` (without one, the first)."""
-        target = voice or self._vocoders.first
+        """The words of ``source``, spoken by ``speaker``, in ``voice`` (without one, the first).
+
+        ``speaker`` is one of the voices whose register the bundle knows; without one it is measured.
+        """
+        parts = list(self.convert_stream(source, voice, delivery, speaker=speaker))
+        return AudioBatch.from_arrays([np.concatenate(parts)], self.sample_rate)
+
+    def convert_stream(
+        self,
+        source: str | Path | Recording | np.ndarray,
+        voice: str | Heard | None = None,
+        delivery: Delivery = _AS_RECORDED,
+        *,
+        speaker: str | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Like ``convert``, in parts float32 ``[sample]`` and bounded memory."""
+        target = self._vocoders.first if voice is None else voice
         self._vocoders.folder(target.embedding if isinstance(target, Heard) else target)  # before any work
-        return self.decode(self.encode(source, speaker), target, delivery)
+        known = () if self.pitch is None else tuple(self.pitch.voices)
+        if speaker is not None and speaker not in known:
+            raise InputError(
+                f"no speaker {speaker!r} whose register {self.bundle.folder} knows; these are: "
+                f"{', '.join(known) or 'none'}; name none to have it measured"
+            )
+        return self.speak_stream(self.encode(source, speaker), target, delivery)
 
     def _target(self, units: Utterance, voice: str | Heard | None) -> tuple[str | Tensor, VoicePitch | None]:
         """Who speaks, and where that voice's pitch lies."""
@@ -182,7 +218,7 @@ class Model:
             lies = units.pitch_statistics
             return units.voice, None if lies is None else VoicePitch(*lies)
         own = units.voice if isinstance(units.voice, str) and units.voice in self.voices else None
-        name = voice or own or self._vocoders.first
+        name = voice if voice is not None else own or self._vocoders.first
         return name, None if self.pitch is None else self.pitch.voices.get(name, self.pitch.pooled)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from protophone.bundle import Part
 from protophone.config import dump
 from protophone.encoders.base import Encoder
+from protophone.encoders.pitch import PitchVQVAE
 from protophone.errors import BundleError
 from protophone.vocoders.base import Vocoder
 
@@ -34,15 +35,17 @@ def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
     return Part(dump(encoder.config), _kept(encoder), facts)
 
 
-def voice_part(vocoder: Vocoder, embedder: str | None = None) -> Part:
+def voice_part(vocoder: Vocoder, embedder: str | None = None, pitch: PitchVQVAE | None = None) -> Part:
     """What a bundle keeps of a vocoder; the judges that trained it stay behind.
 
-    ``embedder`` made the embeddings of voices that it learned to take.
+    ``embedder`` made the embeddings of voices that it learned to take, ``pitch`` the pitch units that it may be told.
     """
+    told = pitch.codebook.hash if pitch is not None and vocoder.pitch_input == "units" else None
     facts = {
         "speakers": list(vocoder.voices),
         "codebook": vocoder.codebook,
         "pitch": vocoder.pitch_input,
+        "pitch_codebook": told,
         "embedder": embedder,
     }
     return Part(dump(vocoder.config), _kept(vocoder), facts)

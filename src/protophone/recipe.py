@@ -152,7 +152,8 @@ def run_recipe(
             embedder=embedder,
             **options,
         )
-        add_voice(recipe.bundle, recipe.name, voice_part(vocoder, None if embedder is None else recipe.embedder))
+        named = None if embedder is None else recipe.embedder
+        add_voice(recipe.bundle, recipe.name, voice_part(vocoder, named, model.pitch))
         return Path(recipe.bundle)
     if isinstance(recipe, PitchRecipe):
         Bundle(recipe.bundle)  # better said before the training that there is none

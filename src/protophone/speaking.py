@@ -86,6 +86,12 @@ class Vocoders:
                     f"{path}: speaks units of codebook {part.facts['codebook']}, this encoder's is "
                     f"{self._encoder.codebook.hash}; train the voice on this bundle"
                 )
+            told, has = part.facts.get("pitch_codebook"), self._bundle.parts.get("pitch", {}).get("codebook")
+            if told is not None and told != has:
+                raise UnitsError(
+                    f"{path}: is told pitch units of codebook {told}, this bundle's are of {has}; train the voice on "
+                    "this bundle"
+                )
             config = parse(_ANY_VOCODER, part.config, source=str(path))
             vocoder = config.build(self._encoder.codebook, self._encoder.grid, tuple(part.facts["speakers"]))
             self._read[folder] = filled(vocoder, part, path / "vocoder.safetensors").to(self._device)
@@ -135,9 +141,10 @@ def deliver(
 def speak_stream(
     vocoder: Vocoder, units: Utterance, pitch: UnitBatch | PitchBatch | None, voice: str | Tensor | None
 ) -> Iterator[np.ndarray]:
-    """Sound of ``units`` in parts float32 ``[sample]``, no more than ``num_samples`` together.
+    """Sound of ``units`` in parts float32 ``[sample]``, ``num_samples`` together.
 
-    ``pitch`` is what the vocoder's ``pitch_input`` asks for, ``voice`` a name or an embedding.
+    ``pitch`` is what the vocoder's ``pitch_input`` asks for, ``voice`` a name or an embedding. Models with windows of
+    their own have no unit for the last few hundredths of a second; there it is silent.
     """
     content = units.content if units.content.durations is None else units.content.expand()
     left = units.num_samples
@@ -146,3 +153,5 @@ def speak_stream(
         left -= len(samples)
         if len(samples):
             yield samples
+    if left:
+        yield np.zeros(left, np.float32)

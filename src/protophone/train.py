@@ -31,6 +31,7 @@ from protophone.progress import Stage, silent
 __all__ = ["FREE", "Run", "TrainConfig", "history", "train"]
 
 _TOLD = 20  # steps between points of a curve
+_LOOKS = 20  # times that a training is looked at
 FREE = ("steps", "minutes", "save_every", "device")  # of ``TrainConfig``: may change while a run goes on
 
 
@@ -133,14 +134,15 @@ def train(
     folder: str | Path,
     *,
     data: str = "",
+    look: Callable[[int], None] | None = None,
     stage: Stage = silent,
     title: str = "training",
 ) -> Run:
     """Trains ``model`` on ``sampler(step)`` and leaves its state in ``folder``; goes on where an earlier run stopped.
 
     ``model.parameter_groups()`` names the parameters each loss of ``model.losses(batch)`` steps. ``data`` tells apart
-    what the sampler draws from. Raises ``InputError`` when ``folder`` holds a run of other settings or data, or when a
-    loss is no longer finite.
+    what the sampler draws from. ``look(steps)`` is called every twentieth of the way with the steps done. Raises
+    ``InputError`` when ``folder`` holds a run of other settings or data, or when a loss is no longer finite.
     """
     folder = Path(folder)
     fabric = fabric_of(settings.device, settings.precision)
@@ -168,6 +170,8 @@ def train(
                     run.history.setdefault(name, []).append([step, round(value, 6)])
                 advance(step + 1 - told, note=" ".join(f"{name} {value:.3f}" for name, value in run.smoothed.items()))
                 told = step + 1
+            if look is not None and ((step + 1) % max(1, steps // _LOOKS) == 0 or step == steps - 1):
+                look(step + 1)
             if (step + 1) % settings.save_every == 0 or step == steps - 1 or interrupted.is_set():
                 run.save(model, optimizers, step + 1)
             if interrupted.is_set():

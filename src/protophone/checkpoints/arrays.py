@@ -2,40 +2,45 @@
 
 import math
 import re
-import reprlib
 from typing import Any
 
 import numpy as np
 
-from protophone.checkpoints.foreign import Calls, Foreign, Name
-from protophone.errors import InputError
+from protophone.checkpoints.foreign import Calls, Foreign, Name, stand_in
 
-__all__ = ["ARRAY_CALLS", "array", "built", "dtype"]
+__all__ = ["ARRAY_CALLS", "array", "built", "dtype", "sides"]
 
+_MOST_SIDES = 64  # of an array or tensor
 _NUMBERS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
 
 
 def dtype(stated: Any) -> np.dtype:
-    """The data type a stand-in for one describes; ``InputError`` for other than plain numbers."""
+    """The data type a stand-in for one describes; ``ValueError`` for other than plain numbers."""
     if isinstance(stated, np.dtype):
         return stated
     kind = stated.args[0] if isinstance(stated, Foreign) and str(stated.kind) == "numpy.dtype" and stated.args else None
     if not isinstance(kind, str) or not _NUMBERS.fullmatch(kind):
-        raise InputError(f"an array of {reprlib.repr(kind)} in the checkpoint; only arrays of numbers can be read")
+        raise ValueError("an array of other than numbers")
     big = isinstance(stated.state, tuple) and stated.state[1] == ">"
     return np.dtype(kind).newbyteorder(">") if big else np.dtype(kind)
 
 
 def array(shape: Any, kind: Any, data: Any, order: str = "C") -> np.ndarray:
-    """The array of these bytes; ``InputError`` where their number is not what ``shape`` needs."""
-    found = dtype(kind)
-    sides = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    if not all(type(side) is int and side >= 0 for side in sides) or not isinstance(data, bytes | bytearray | str):
-        raise InputError(f"an array of shape {reprlib.repr(shape)} in the checkpoint; fetch the file again")
-    raw = data.encode("latin-1") if isinstance(data, str) else bytes(data)  # text where Python 2 wrote it
-    if math.prod(sides) * found.itemsize != len(raw):
-        raise InputError(f"an array of shape {sides} in the checkpoint has {len(raw)} bytes; fetch the file again")
-    return np.frombuffer(raw, found).reshape(sides, order="F" if order == "F" else "C").copy()
+    """The array of these bytes; ``ValueError`` where their number is not what ``shape`` needs."""
+    found, whole = dtype(kind), sides(shape)
+    if not isinstance(data, bytes | bytearray | str) or math.prod(whole) * found.itemsize != len(data):
+        raise ValueError(f"an array of shape {whole} and other bytes than that needs")
+    raw = data.encode("latin-1") if isinstance(data, str) else data  # text where Python 2 wrote it
+    return np.frombuffer(raw, found).reshape(whole, order="F" if order == "F" else "C").copy()
+
+
+def sides(stated: Any) -> tuple[int, ...]:
+    """The sides of an array or tensor as the file states them; ``ValueError`` where none can have such."""
+    if not isinstance(stated, tuple | list) or len(stated) > _MOST_SIDES:
+        raise ValueError("a shape that is none")
+    if not all(type(side) is int and 0 <= side < 1 << 63 for side in stated):
+        raise ValueError("a shape of what are no sizes")
+    return tuple(stated)
 
 
 def built(made: Foreign) -> Any:
@@ -49,7 +54,7 @@ def built(made: Foreign) -> Any:
 
 
 def _reconstruct(kind: Any, *_: Any) -> Foreign:
-    return Foreign(kind)
+    return stand_in(kind, ())
 
 
 def _scalar(kind: Any, data: Any) -> Any:
@@ -58,9 +63,9 @@ def _scalar(kind: Any, data: Any) -> Any:
 
 def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
     """Bytes as Python 2's protocols write them."""
-    if encoding not in {"latin1", "latin-1", "utf-8"}:
-        raise InputError(f"bytes encoded as {reprlib.repr(encoding)} in the checkpoint; fetch the file again")
-    return str(text).encode(encoding)
+    if not isinstance(text, str) or not isinstance(encoding, str) or encoding not in {"latin1", "latin-1", "utf-8"}:
+        raise ValueError("bytes of what is no text, or encoded in an unknown way")
+    return text.encode(encoding)
 
 
 def _dtype_of(kind: Any, *_: Any) -> Any:

@@ -3,16 +3,17 @@
 import bz2
 import io
 import lzma
-import reprlib
+import math
+import tokenize
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from protophone.checkpoints.arrays import ARRAY_CALLS, array, built, dtype
+from protophone.checkpoints.arrays import ARRAY_CALLS, array, built, dtype, sides
 from protophone.checkpoints.foreign import Foreign, plain
-from protophone.checkpoints.machine import Machine, Stream
+from protophone.checkpoints.machine import FAULTS, Machine, Stream
 from protophone.errors import InputError
 
 __all__ = ["read_kmeans"]
@@ -31,17 +32,17 @@ def read_kmeans(path: str | Path) -> np.ndarray:
         raw = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a k-means file") from error
-    found = _npy(path, raw) if raw.startswith(b"\x93NUMPY") else _centroids(path, raw)
+    found = _npy(path) if raw.startswith(b"\x93NUMPY") else _centroids(path, raw)
     if found.ndim != 2 or not found.size or found.dtype.kind != "f" or not np.isfinite(found).all():
         raise InputError(f"{path}: an array of shape {found.shape} and {found.dtype}; centroids are finite [unit, dim]")
     return found.astype(np.float32)
 
 
-def _npy(path: Path, raw: bytes) -> np.ndarray:
-    try:
-        return np.load(io.BytesIO(raw), allow_pickle=False)
-    except ValueError as error:
-        raise InputError(f"{path}: not a whole array ({error}); fetch it again") from error
+def _npy(path: Path) -> np.ndarray:
+    try:  # mapped, so that no more room is made than the file has, whatever shape it states
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (*FAULTS, OSError, SyntaxError, tokenize.TokenError) as error:  # the last two as numpy parses its header
+        raise InputError(f"{path}: not a whole array of numbers, as numpy saves them; fetch it again") from error
 
 
 def _centroids(path: Path, raw: bytes) -> np.ndarray:
@@ -63,18 +64,14 @@ class _JoblibMachine(Machine):
         if str(made.kind) != _WRAPPER:
             return built(made)
         stated: dict[str, Any] = made.state
-        if str(stated["dtype"].args[0]).startswith("O"):  # objects, which follow as a pickle of their own
+        described = stated["dtype"].args[0]
+        if isinstance(described, str) and described.startswith("O"):  # objects: they follow as a pickle of their own
             return _JoblibMachine(self.stream, self.name).run()
         kind = dtype(stated["dtype"])
-        sides = tuple(stated["shape"])
-        if not all(type(side) is int and side >= 0 for side in sides):
-            raise ValueError(f"an array of shape {reprlib.repr(sides)}")
+        shape = sides(stated["shape"])
         if stated.get("numpy_array_alignment_bytes") is not None:  # since joblib 1.2
             self.stream.read(self.stream.read(1)[0])
-        count = kind.itemsize
-        for side in sides:
-            count *= side
-        return array(sides, kind, self.stream.read(count), stated["order"])
+        return array(shape, kind, self.stream.read(math.prod(shape) * kind.itemsize), stated["order"])
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:

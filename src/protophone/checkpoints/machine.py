@@ -13,10 +13,10 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from protophone.checkpoints.foreign import CALLS, Calls, Foreign, Name, keys, stand_in
+from protophone.checkpoints.foreign import CALLS, Calls, Foreign, Name, attributes, keys, stand_in
 from protophone.errors import InputError
 
-__all__ = ["Machine", "Stream"]
+__all__ = ["FAULTS", "Machine", "Stream"]
 
 Stream = io.BytesIO | mmap.mmap  # bytes that are there: asking for more makes no room for them
 
@@ -45,10 +45,12 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_SET": set,
 }
 _FIXED = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_FAULTS = (
+FAULTS = (
     *(AttributeError, IndexError, KeyError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError),
     struct.error,
 )
+_SHOWN = 200  # letters of a fault, which may quote the file
+_REUSED = 16  # times: savers refer to the same text or list again, but copy it seldom
 _RENAMED = {"numpy._core.": "numpy.core.", "__builtin__.": "builtins.", "copy_reg.": "copyreg."}
 
 
@@ -72,17 +74,23 @@ class Machine:
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self._begun = self._given = 0
 
     def run(self) -> Any:
         """The value of the next pickle, with stand-ins in it; ``InputError`` where it is broken or wants more."""
         self._stack, self._marks, self._memo = [], [], {}
+        self._begun, self._given = self.stream.tell(), 0
         try:
             reads: Any = self.stream  # either has what pickletools asks for
             while (op := self._operation()).name != "STOP":
                 self._follow(op.name, op.arg.reader(reads) if op.arg else None)
             return self._stack.pop()
-        except _FAULTS as error:
-            raise InputError(f"{self.name}: not a whole pickle ({error}); fetch the file again") from error
+        except FAULTS as error:
+            said = str(error)[:_SHOWN]
+            raise InputError(
+                f"{self.name}: broken, or not a pickle that can be read here ({said}); fetch the file again, or give "
+                "another"
+            ) from error
 
     def _operation(self) -> pickletools.OpcodeInfo:
         code = self.stream.read(1)
@@ -170,6 +178,8 @@ class Machine:
 
     def _additems(self) -> None:
         held = self._marked()
+        if not isinstance(self._stack[-1], set):
+            raise TypeError("members for what is no set")
         self._stack[-1].update(keys(held))
 
     def _setitem(self) -> None:
@@ -186,8 +196,6 @@ class Machine:
 
     def _stack_global(self) -> None:
         name, module = self._stack.pop(), self._stack.pop()
-        if not isinstance(name, str) or not isinstance(module, str):
-            raise TypeError("a name that is no text")
         self._stack.append(Name(module, name))
 
     def _persid(self, arg: str) -> None:
@@ -207,7 +215,7 @@ class Machine:
     def _newobj_ex(self) -> None:
         options, args, kind = self._stack.pop(), self._stack.pop(), self._stack.pop()
         made = stand_in(kind, args)
-        made.entries.update(options)
+        made.entries = self._table(options)
         self._stack.append(made)
 
     def _inst(self, arg: str) -> None:
@@ -221,7 +229,8 @@ class Machine:
     def _build(self) -> None:
         state, made = self._stack.pop(), self._stack[-1]
         if isinstance(made, Foreign):
-            made.state = state
+            self._count(state)
+            made.state = attributes(state)
             if self.built is not None:
                 self._stack[-1] = self.built(made)
         elif not isinstance(made, dict):  # the attributes of a dict, such as the versions in a state dict, are not kept
@@ -239,6 +248,7 @@ class Machine:
         for old, new in _RENAMED.items():
             called = called.replace(old, new) if called.startswith(old) else called
         if called in self.calls:
+            self._count(args)
             return self.calls[called](*args)
         if not called.startswith(_KEPT):
             raise InputError(
@@ -246,6 +256,13 @@ class Machine:
                 "of it was run: open it with nothing else unless you trust whoever made it"
             )
         return Foreign(function, args)
+
+    def _count(self, parts: Any) -> None:
+        """Counts what is copied; ``ValueError`` where it is far more than was read, as the same is copied again."""
+        for part in (parts, *parts) if isinstance(parts, tuple) else ():
+            self._given += len(part) if isinstance(part, str | bytes | bytearray | list | tuple | dict | set) else 0
+        if self._given > _REUSED * (self.stream.tell() - self._begun):
+            raise ValueError("it copies the same parts over and over")
 
     @staticmethod
     def _listed(value: Any) -> list[Any]:

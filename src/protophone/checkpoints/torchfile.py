@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from protophone.checkpoints.arrays import ARRAY_CALLS, built
+from protophone.checkpoints.arrays import ARRAY_CALLS, built, sides
 from protophone.checkpoints.foreign import Calls, Name, plain
 from protophone.checkpoints.machine import Machine, Stream
 from protophone.errors import InputError
@@ -66,11 +66,13 @@ def _read_zip(path: Path, data: mmap.mmap) -> Any:
         with zipfile.ZipFile(path) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             total = len(archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError(f"{path}: a broken zip ({error}); fetch the checkpoint again") from error
     roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
     if len(roots) != 1 or len(entries) != total or f"{roots[0]}constants.pkl" in entries:
         raise InputError(f"{path}: a zip, but none of torch.save's with one data.pkl; give the checkpoint of a model")
+    if sum(entry.file_size for entry in entries.values()) > len(data):
+        raise InputError(f"{path}: its parts are compressed or cut short, or overlap; fetch the checkpoint again")
     root = roots[0]
     if f"{root}byteorder" in entries and data[_entry(path, data, entries[f"{root}byteorder"])] != b"little":
         raise InputError(f"{path}: written on a big-endian machine, which is not read here; save it again on another")
@@ -103,7 +105,8 @@ def _read_stream(path: Path, data: mmap.mmap) -> Any:
     """The older format: five pickles (magic, version, system, the value, keys), then each storage with its length."""
     blank = _Storages(path, None)
     machine = _machine(path, data, blank)
-    if machine.run() != _MAGIC:
+    magic = machine.run()
+    if not isinstance(magic, int) or magic != _MAGIC:
         raise InputError(f"{path}: a pickle, but not a checkpoint that torch.save wrote; give another file")
     machine.run()
     machine.run()
@@ -112,14 +115,14 @@ def _read_stream(path: Path, data: mmap.mmap) -> Any:
     keys = machine.run()
     at = data.tell()
     whole, places = torch.frombuffer(data, dtype=torch.uint8), dict[str, Tensor]()
-    for key in keys if isinstance(keys, list) else []:
-        if key not in blank.kinds:
-            raise InputError(f"{path}: holds a tensor that nothing refers to; fetch the checkpoint again")
+    if not isinstance(keys, list) or not all(isinstance(key, str) and key in blank.kinds for key in keys):
+        raise InputError(f"{path}: does not list the tensors it holds, and those only; fetch the checkpoint again")
+    for key in keys:
         count, item = int.from_bytes(data[at : at + 8], "little"), blank.kinds[key].itemsize
-        places[key] = whole[at + 8 : at + 8 + count * item]
-        at += 8 + count * item
+        begin, at = at + 8, at + 8 + count * item
         if at > len(data):
             raise InputError(f"{path}: cut short; fetch the checkpoint again")
+        places[key] = whole[begin:at]
     data.seek(begun)
     return plain(_machine(path, data, _Storages(path, places.__getitem__)).run(), str(path))
 
@@ -170,13 +173,19 @@ def _machine(path: Path, stream: Stream, storages: _Storages) -> Machine:
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
     """The tensor that lies in ``storage`` at ``offset``; ``ValueError`` where it reaches out of it or repeats it."""
-    numbers = (offset, *size, *stride)
-    if not isinstance(storage, Tensor) or len(size) != len(stride) or any(type(n) is not int or n < 0 for n in numbers):
+    (offset,), size, stride = sides((offset,)), sides(size), sides(stride)
+    if not isinstance(storage, Tensor) or len(size) != len(stride):
         raise ValueError("a tensor of no possible shape")
     last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
     if math.prod(size) > len(storage) or (math.prod(size) and last >= len(storage)):
         raise ValueError("a tensor larger than its memory")
     return storage.as_strided(size, stride, storage.storage_offset() + offset)
+
+
+def _device(kind: Any, *index: Any) -> str:
+    if not isinstance(kind, str) or not all(isinstance(number, int) for number in index):
+        raise TypeError("a device of what is no name")
+    return ":".join((kind, *map(str, index)))
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
@@ -188,6 +197,6 @@ _CALLS: Calls = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
-    "torch.Size": tuple,
-    "torch.device": lambda *place: ":".join(map(str, place)),
+    "torch.Size": sides,
+    "torch.device": _device,
 }

@@ -1,5 +1,6 @@
 """The command line: one short file a command group, nothing here that the library cannot do."""
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -29,12 +30,13 @@ for command in (discover, encode, decode, convert, compress, decompress, evaluat
 
 def main() -> None:
     """Runs the command line: 0 done, 1 with one line for a fault the user can mend, 2 for a wrong call."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing half-written is left
     try:
         app(exit_on_error=False, print_error=True)
     except ProtophoneError as error:
         _give_up(str(error))
     except KeyboardInterrupt:
-        print("protophone: stopped; the same command goes on from here", file=sys.stderr)
+        print("protophone: stopped; give the same command again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

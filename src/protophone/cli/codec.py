@@ -40,7 +40,6 @@ def compress(
     from protophone.errors import InputError
     from protophone.files import atomic, refuse_unwritable
     from protophone.model import load
-    from protophone.types import Recording
 
     if voice is not None and embed:
         raise InputError(f"--voice {voice} and --embed: a file says one or the other; leave one away")
@@ -48,15 +47,14 @@ def compress(
         raise InputError(f"{out}: packed units are written as .ppn; choose this suffix")
     _refuse_existing(out)
     refuse_unwritable(out)
-    sound = audio.probe(source)
+    audio.probe(source)
     model = load(bundle, device=device)
     entropy = read_entropy(model.bundle)
     if voice is not None:
         check_name(voice, entropy.voices)
     units = model.encode(source, voice)
     if embed:
-        beginning = Recording(id=source.stem, path=source, num_samples=min(sound.num_samples, 60 * sound.sample_rate))
-        units = replace(units, voice=model.heard(beginning).embedding)
+        units = replace(units, voice=model.heard(source).embedding)
     data = pack(units, entropy)
     with atomic(out) as temporary:
         temporary.write_bytes(data)
@@ -85,6 +83,7 @@ def decompress(
     """
     from protophone import audio
     from protophone.codec import read_entropy, unpack
+    from protophone.errors import InputError
     from protophone.model import load
 
     audio.check_writable(out)
@@ -92,6 +91,11 @@ def decompress(
     data = source.read_bytes()
     model = load(bundle, device=device)
     units = unpack(data, read_entropy(model.bundle), str(source))
+    if voice is None and isinstance(units.voice, str) and units.voice not in model.voices:
+        raise InputError(
+            f"{source}: to be spoken by {units.voice}, whom no vocoder of {model.bundle.folder} knows; say who is to: "
+            f"--voice and one of {', '.join(model.voices) or 'none'}"
+        )
     with audio.writing(out, model.sample_rate) as add:
         for part in model.speak_stream(units, voice):
             add(part)

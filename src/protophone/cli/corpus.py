@@ -198,6 +198,10 @@ def convert(
         raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
     model = load(bundle, device=device, vocoder=vocoder)
     target = voice if like is None else model.heard(like)
-    sound = model.convert(source, target, delivery, speaker=speaker)
-    audio.write(out, sound[0], sound.sample_rate)
-    print(f"{out}: {sound.samples.shape[1] / sound.sample_rate:.1f} s")
+    parts = model.convert_stream(source, target, delivery, speaker=speaker)
+    count = 0
+    with audio.writing(out, model.sample_rate) as add:
+        for part in parts:
+            add(part)
+            count += len(part)
+    print(f"{out}: {count / model.sample_rate:.1f} s")

@@ -24,7 +24,7 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
         Print it as JSON.
 
     """
-    if source is not None and source.is_file():
+    if source is not None and (source.suffix == ".ppn" or source.is_file()):
         _info_of_packed(source, bundle, json=json)
         return
     if bundle is not None:
@@ -47,8 +47,8 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
     table.add_row("system", _system(found))
     table.add_row("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}")
     table.add_row("normalised by", facts["normalization"])
-    if "lookahead" in facts:  # bundles written before there was a codec do not tell
-        table.add_row("look-ahead", _lookahead(facts))
+    for name, value in _lookaheads(found).items():
+        table.add_row(f"look-ahead, {name}", value)
     if "entropy" in found.parts:
         table.add_row("packs", _packing(found.parts["entropy"], rate))
     for name, voice in found.voices.items():
@@ -61,11 +61,21 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
     Console(width=120).print(table)
 
 
-def _lookahead(facts: dict[str, Any]) -> str:
-    """How long after a unit begins its encoder has heard all that it looks at."""
-    if facts["lookahead"] is None:
-        return "the whole recording, by whose statistics it is normalised"
-    return f"{1000 * facts['lookahead'] / facts['sample_rate']:g} ms from a unit's beginning"
+def _lookaheads(bundle: "Bundle") -> dict[str, str]:
+    """How long after a unit begins its encoder has heard all that it looks at, of content and of pitch."""
+    found = {}
+    for name, facts in (("content", bundle.facts["encoder"]), ("pitch", bundle.parts.get("pitch", {}))):
+        if "lookahead" not in facts:  # bundles written before there was a codec do not tell
+            continue
+        ahead = facts["lookahead"]
+        if ahead is None:
+            found[name] = "the whole recording, by whose statistics it is normalised"
+            continue
+        seconds = ahead / facts["sample_rate"]
+        found[name] = f"{seconds:.3g} s from a unit's beginning"
+    if "pitch" in found:
+        found["pitch"] += "; of a speaker who is not known the whole recording"
+    return found
 
 
 def _packing(facts: dict[str, Any], rate: float) -> str:

@@ -26,7 +26,7 @@ from protophone.types import FrameGrid, Utterance
 __all__ = ["EntropyModel", "codes_of", "fit_entropy", "read_entropy"]
 
 _Heard = tuple[list[np.ndarray], str | Tensor | None]  # codes of each track, and who speaks
-_BLOCK = 4096  # symbols whose frequencies are held at once
+_BLOCK = 2**20  # frequencies held at once
 _SOURCE = "entropy/entropy.safetensors"
 
 
@@ -103,8 +103,9 @@ class EntropyModel:
             before = np.concatenate([[-1], own[:-1]])
             contexts = track.told(track.contexts(len(own), voice, list(codes[:index])), own)
             spent = repeats = 0.0
-            for start in range(0, len(own), _BLOCK):
-                rows = slice(start, start + _BLOCK)
+            step = max(1, _BLOCK // track.size)
+            for start in range(0, len(own), step):
+                rows = slice(start, start + step)
                 frequencies = self.models[track.name].frequencies(contexts[rows])
                 writer.write(own[rows], frequencies)
                 spent += float(bits_of(frequencies[np.arange(len(frequencies)), own[rows]]).sum())
@@ -137,11 +138,16 @@ def read_entropy(bundle: Bundle) -> EntropyModel:
             "protophone train, on a recipe with a table [entropy]"
         )
     model = EntropyModel.from_part(bundle.part("entropy"))
-    if model.content.codebook != bundle.facts["encoder"]["codebook"]:
-        raise BundleError(
-            f"{bundle.folder}: its entropy model is of units of codebook {model.content.codebook}, its encoder's is "
-            f"{bundle.facts['encoder']['codebook']}; fit it again with protophone train"
-        )
+    pitch = None if model.pitch is None else model.pitch.codebook
+    for what, has, wanted in (
+        ("units", bundle.facts["encoder"]["codebook"], model.content.codebook),
+        ("pitch units", bundle.parts.get("pitch", {}).get("codebook"), pitch),
+    ):
+        if has != wanted:
+            raise BundleError(
+                f"{bundle.folder}: its entropy model is of {what} of codebook {wanted}, the bundle's own are of {has}; "
+                "fit it again with protophone train, on a recipe with a table [entropy]"
+            )
     return model
 
 

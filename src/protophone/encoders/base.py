@@ -101,7 +101,7 @@ class Encoder(nn.Module, ABC):
         """Samples from the beginning of a unit's span to the last that it depends on; None of a whole recording."""
         if self.normalization == "recording":
             return None
-        return (self.reduction + self.context[1] + self.features.context) * self.features.grid.hop
+        return (self.reduction + self.context[1] + self.features.ahead) * self.features.grid.hop
 
     @property
     @abstractmethod

@@ -110,6 +110,14 @@ class PitchVQVAE(nn.Module):
         self.register_buffer("deviation", table[:, 1].contiguous(), persistent=False)
 
     @property
+    def lookahead(self) -> int:
+        """Samples from the beginning of a unit's span to the last that it depends on, with a known voice's statistics.
+
+        The tracker finds the best path through a minute at a time.
+        """
+        return (self.reduction + self.context + self.config.tracker.build().ahead) * self.config.tracker.hop
+
+    @property
     def codebook(self) -> Codebook:
         """The code vectors, ``[1, num_units, dim]``; their hash tells whose units these are."""
         return self.quantizer.codebook
@@ -253,6 +261,7 @@ def pitch_part(pitch: PitchVQVAE) -> Part:
     """What a bundle keeps of pitch units."""
     facts = {
         "kind": pitch.config.kind,
+        "lookahead": pitch.lookahead,
         "sample_rate": pitch.grid.sample_rate,
         "hop": pitch.grid.hop,
         "sizes": list(pitch.sizes),

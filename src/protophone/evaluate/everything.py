@@ -23,7 +23,7 @@ from protophone.evaluate.resynthesis import Measures, measure, pairs_of
 from protophone.evaluate.sources import recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
 from protophone.evaluate.voices import persons_of
-from protophone.files import atomic, inside, refuse_existing, write_text
+from protophone.files import atomic, inside, read_json, refuse_existing, write_json, write_text
 from protophone.model import Model, load
 from protophone.progress import Stage, silent
 from protophone.recognizers import load_recognizer
@@ -142,13 +142,20 @@ def evaluate_all(
 
 
 def _packed(model: Model, records: Sequence[UnitRecord], folder: Path) -> Path | None:
-    """A folder with each recording as a .ppn file; None where the bundle cannot pack.
+    """A folder with each recording as a .ppn file, those of an interrupted run kept; None where the bundle cannot pack.
 
-    What is there is kept: a file follows from the units, and these from the bundle that ``out`` is for.
+    ``InputError`` where there are files of another entropy model.
     """
     if "entropy" not in model.bundle.parts:
         return None
     entropy = read_entropy(model.bundle)
+    index = folder / "packed.json"
+    wanted = {"bundle": entropy.id.hex()}
+    if not index.is_file():
+        refuse_existing(folder)
+    elif read_json(index) != wanted:
+        raise InputError(f"{folder}: holds files of another entropy model; name another folder with --out")
+    write_json(index, wanted)
     for record in records:
         path = inside(folder, record.id, ".ppn")
         if not path.exists():

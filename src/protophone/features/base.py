@@ -33,6 +33,11 @@ class FeatureExtractor(ABC):
     grid: FrameGrid
     context: int
 
+    @property
+    def ahead(self) -> int:
+        """Frames after its own, at most, whose sound a frame of a long recording depends on."""
+        return self.context
+
     @abstractmethod
     def __call__(self, audio: AudioBatch) -> FeatureBatch:
         """Frames of each row, ``grid.num_frames(length)`` of them; zeros after that. On the device of ``audio``."""

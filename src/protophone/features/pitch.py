@@ -46,6 +46,11 @@ class Tracker(ABC):
         self.grid = FrameGrid(config.sample_rate, config.hop)
         self.settings: dict[str, Any] = asdict(config)
 
+    @property
+    def ahead(self) -> int:
+        """Frames after its own, at most, whose sound a frame depends on: those tracked together, and a window more."""
+        return _WINDOW + _MARGIN
+
     def track(self, audio: AudioBatch) -> PitchBatch:
         """Pitch of each row, ``grid.num_frames(length)`` frames, on the device of ``audio``.
 

@@ -30,6 +30,11 @@ class SelfSupervised(FeatureExtractor):
     config: SSLConfig
     context = 0  # windows overlap instead: see ``stream``
 
+    @property
+    def ahead(self) -> int:
+        """A window is heard as a whole."""
+        return self.config.window - 1
+
     def __init__(self, config: SSLConfig, network: Any) -> None:
         self.config = config
         self._model = network
