@@ -372,7 +372,7 @@ def test_ctrl_c_and_kills_lose_nothing_and_the_same_command_goes_on(call, tiny_b
     interrupted = stopped_when(enough(100), command, signal.SIGINT)
     assert interrupted.returncode == 130, interrupted.stderr
     said = [line for line in interrupted.stderr.splitlines() if line.startswith("protophone: ")]
-    assert said == ["protophone: stopped; the same command goes on from here"]
+    assert said == ["protophone: stopped; give the same command again"]
     assert "Traceback" not in interrupted.stderr
     done = lines.read_bytes().count(b"\n")
     assert 100 <= done < 800

@@ -11,7 +11,7 @@ from protophone import audio
 from protophone.bundle import add_part
 from protophone.cli.codec import compress, decompress
 from protophone.cli.info import info
-from protophone.codec import ContextConfig, fit_entropy, read_entropy, unpack
+from protophone.codec import ContextConfig, EntropyModel, fit_entropy, read_entropy, unpack
 from protophone.errors import AudioError, InputError
 from protophone.model import load
 from tests.conftest import babble
@@ -95,6 +95,13 @@ def test_what_cannot_be_done_is_said_before_it_is_begun(packing, tiny_bundle, re
         decompress(out, recording, bundle=packing)
     with pytest.raises(InputError, match="suffix"):
         decompress(out, tmp_path / "out.mp3", bundle=packing)
+    named = tmp_path / "named.ppn"
+    entropy = read_entropy(load(packing).bundle)
+    other = EntropyModel(entropy.config, entropy.content, None, ("ana", "cy"), entropy.models, entropy.measured)
+    add_part(shutil.copytree(packing, tmp_path / "cys"), "entropy", other.part())
+    compress(recording, named, bundle=tmp_path / "cys", voice="cy")
+    with pytest.raises(InputError, match=r"named\.ppn: to be spoken by cy, whom no vocoder of .* one of ana, bo"):
+        decompress(named, tmp_path / "out.wav", bundle=tmp_path / "cys")
     out.write_bytes(out.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"out\.ppn: damaged or cut off"):
         decompress(out, tmp_path / "out.wav", bundle=packing)

@@ -120,6 +120,8 @@ def bundle(folder, codebook="c0ffee00"):
 def test_a_bundle_keeps_it(tmp_path, pitch):
     model = entropy_model((16, 3), pitch)
     place = bundle(tmp_path / "b")
+    if pitch is not None:
+        add_part(place, "pitch", Part("", {"w": torch.zeros(1)}, {"kind": "x", "codebook": model.pitch.codebook}))
     add_part(place, "entropy", model.part())
     found = read_entropy(Bundle(place))
     assert (found.id, found.voices, found.content, found.pitch) == (model.id, model.voices, model.content, model.pitch)
@@ -132,8 +134,13 @@ def test_a_bundle_without_one_and_one_of_other_units_say_how_to_fit_it(tmp_path)
     with pytest.raises(InputError, match=r"no entropy model.*protophone train.*\[entropy\]"):
         read_entropy(Bundle(place))
     add_part(place, "entropy", entropy_model().part())
-    with pytest.raises(BundleError, match="of units of codebook c0ffee00, its encoder's is deadbeef; fit it again"):
+    with pytest.raises(BundleError, match="of units of codebook c0ffee00, the bundle's own are of deadbeef"):
         read_entropy(Bundle(place))
+    other = bundle(tmp_path / "c")
+    add_part(other, "pitch", Part("", {"w": torch.zeros(1)}, {"kind": "x", "codebook": "0ther000"}))
+    add_part(other, "entropy", entropy_model().part())
+    with pytest.raises(BundleError, match="of pitch units of codebook .*, the bundle's own are of 0ther000"):
+        read_entropy(Bundle(other))
 
 
 @pytest.mark.parametrize("broken", ["voices", "content", "pitch", "measured"])

@@ -1,6 +1,7 @@
 """A bundle of content, pitch units and vocoders: whose voice, which melody, how fast, and what is refused."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +14,13 @@ from protophone.corpus import decode_corpus, encode_corpus
 from protophone.delivery import Delivery
 from protophone.encoders import ContentVQVAEConfig
 from protophone.encoders.pitch import VoicePitch, pitch_part
-from protophone.errors import InputError, UnitsError
+from protophone.errors import AudioError, InputError, UnitsError
 from protophone.features import LogMelConfig
 from protophone.features.pitch import PitchConfig
 from protophone.model import Heard, load
 from protophone.parts import encoder_part, voice_part
 from protophone.quantizers.vq import VQConfig
-from protophone.store import read_units
+from protophone.store import UnitRecord, read_units
 from protophone.types import AudioBatch, Recording
 from protophone.vocoders.adversarial import JudgesConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
@@ -194,3 +195,70 @@ def test_units_on_disk_hold_pitch_and_speak_the_same(model, sound, tmp_path):
         assert np.allclose(spoken, model.decode(wanted, "bo", Delivery("flat"))[0], atol=2e-4)
         with pytest.raises(InputError, match="holds sounds of other units or of another voice"):
             decode_corpus(model, [record], folder / "sounds", voice="bo")
+
+
+def test_sound_is_as_long_as_was_asked(bundle, sound):
+    model = load(bundle, vocoder="vocos")
+    for count in (401, 3200, 16000, 16001):
+        for rate in (0.25, 0.7, 1.5, 2.0, 3.0):
+            spoken = model.convert(sound[:count], "bo", Delivery(rate=rate))
+            assert spoken.samples.shape[1] == round(count / rate)
+    units = model.encode(sound, "ana")
+    short = replace(units, content=replace(units.content, lengths=units.content.lengths - 2))
+    spoken = model.decode(short, "ana")[0]
+    assert len(spoken) == len(sound)
+    assert not spoken[-640:].any()
+    assert np.array_equal(np.concatenate(list(model.convert_stream(sound, "bo"))), model.convert(sound, "bo")[0])
+
+
+def test_names_that_are_not_known_are_refused(model, sound):
+    with pytest.raises(InputError, match="no speaker 'eve' whose register .* knows; these are: ana, bo"):
+        model.convert(sound, "bo", speaker="eve")
+    with pytest.raises(InputError, match="no voice ''"):
+        model.convert(sound, "")
+    with pytest.raises(InputError, match="no voice ''"):
+        model.decode(model.encode(sound), "")
+
+
+def test_a_vocoder_is_told_the_pitch_units_it_learned_only(bundle, tmp_path, sound):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    model = load(folder, vocoder="hifigan")
+    vocoder = HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(model.encoder.codebook, model.encoder.grid, NAMES)
+    add_voice(folder, "hifigan", voice_part(vocoder, None, model.pitch))
+    model = load(folder, vocoder="hifigan")
+    assert model.convert(sound, "bo").samples.shape == (1, len(sound))
+    other = started()
+    with torch.no_grad():
+        other.quantizer.vectors += 1
+    add_part(folder, "pitch", pitch_part(other))
+    with pytest.raises(UnitsError, match="is told pitch units of codebook .*, this bundle's are of"):
+        load(folder, vocoder="hifigan").convert(sound, "bo")
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (np.zeros(16000, np.float32), "like.wav: digital silence"),
+        (babble(0.5), r"like.wav: 0\.\d+ s of voice in its first minute; to know a voice takes 1 s"),
+        (0.1 * np.random.default_rng(0).standard_normal(48000), r"like.wav: 0\.\d+ s of voice"),
+    ],
+    ids=["silence", "short", "noise"],
+)
+def test_what_is_no_voice_cannot_be_imitated(bundle, tmp_path, samples, said):
+    audio.write(tmp_path / "like.wav", samples, RATE)
+    with pytest.raises(AudioError, match=said):
+        load(bundle, vocoder="heard").heard(tmp_path / "like.wav")
+
+
+def test_sounds_of_another_vocoder_are_not_kept(bundle, tmp_path, sound):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    model = load(folder, vocoder="vocos")
+    record = UnitRecord.from_utterance(model.encode(sound), "a")
+    decode_corpus(model, [record], tmp_path / "sounds")
+    torch.manual_seed(8)
+    vocoder = VocosConfig(**_NARROW).build(model.encoder.codebook, model.encoder.grid, NAMES)
+    add_voice(folder, "guessing", voice_part(vocoder))  # another vocoder than the one that spoke
+    decode_corpus(load(folder, vocoder="vocos"), [record], tmp_path / "sounds")
+    add_voice(folder, "vocos", voice_part(vocoder))
+    with pytest.raises(InputError, match="holds sounds of other units or of another voice"):
+        decode_corpus(load(folder, vocoder="vocos"), [record], tmp_path / "sounds")

@@ -40,6 +40,7 @@ EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 _WRITTEN = (".wav", ".flac")
 _BLOCK = 2**20  # samples of the file decoded at once; clips fit in one block, tapes stay small in memory
 _SHORTEST = 0.025  # seconds: one analysis window
+_TRIED = 2**16  # bytes written to see whether a disk takes any
 _EDGE = 0.02  # seconds at the ends where a resampled constant rings
 _UNKNOWN = 2**62  # libsndfile counts this many samples or more where a header does not tell
 
@@ -170,6 +171,8 @@ def writing(path: str | Path, sample_rate: int) -> Iterator[Callable[[np.ndarray
             with soundfile.SoundFile(temporary, "w", sample_rate, 1, "PCM_16", format=kind) as file:
                 yield lambda samples: file.write(_levels(path, samples)[0])
         except soundfile.SoundFileError as error:
+            with temporary.open("ab") as file:  # the operating system says more clearly what is amiss
+                file.write(bytes(_TRIED))
             raise InputError(f"{path}: cannot be written ({error}); is the disk full?") from error
 
 

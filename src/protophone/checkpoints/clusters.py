@@ -40,7 +40,8 @@ def read_kmeans(path: str | Path) -> np.ndarray:
 
 def _npy(path: Path) -> np.ndarray:
     try:  # mapped, so that no more room is made than the file has, whatever shape it states
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        with np.errstate(over="ignore"):  # a size beyond all numbers is refused a step later
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (*FAULTS, OSError, SyntaxError, tokenize.TokenError) as error:  # the last two as numpy parses its header
         raise InputError(f"{path}: not a whole array of numbers, as numpy saves them; fetch it again") from error
 
