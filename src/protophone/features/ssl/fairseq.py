@@ -5,6 +5,7 @@ projections, label embeddings) has no place in a bare model and is left.
 """
 
 import ast
+import reprlib
 import re
 from pathlib import Path
 from typing import Any
@@ -64,26 +65,31 @@ def read_fairseq(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], b
         kind = flat.get("arch")
     else:
         raise InputError(f"{path}: a checkpoint without settings (neither cfg nor args); give fairseq's own file")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise InputError(
-            f"{path}: a fairseq model of kind {kind!r}; give HuBERT or wav2vec 2.0 as they were before fine-tuning"
+            f"{path}: a fairseq model of kind {reprlib.repr(kind)}; give HuBERT or wav2vec 2.0 as they were before fine-tuning"
         )
     task = task if isinstance(task, dict) else {}
     if task.get("sample_rate", 16000) != 16000:
-        raise InputError(f"{path}: a model of sound at {task['sample_rate']} Hz; those at 16000 Hz can be used")
+        raise InputError(
+            f"{path}: a model of sound at {reprlib.repr(task['sample_rate'])} Hz; those at 16000 Hz can be used"
+        )
     weights = {_renamed(str(name)): tensor for name, tensor in held["model"].items() if isinstance(tensor, Tensor)}
     return _settings(path, _KINDS[kind], model), weights, bool(task.get("normalize", False))
 
 
 def _settings(path: str | Path, kind: str, stated: dict[str, Any]) -> dict[str, Any]:
     found = {ours: stated.get(theirs, default) for ours, (theirs, default) in _SETTINGS.items()}
-    if found["hidden_act"] not in {"gelu", "relu"}:
-        raise InputError(f"{path}: its activation {found['hidden_act']!r} is not known here; gelu and relu are")
+    if found["hidden_act"] not in ("gelu", "relu"):
+        raise InputError(
+            f"{path}: its activation {reprlib.repr(found['hidden_act'])} is not known here; gelu and relu are"
+        )
     layers = _convolutions(path, stated.get("conv_feature_layers", _CONVOLUTIONS))
     found |= dict(zip(("conv_dim", "conv_kernel", "conv_stride"), map(list, zip(*layers, strict=True)), strict=True))
-    norm = {"default": "group", "layer_norm": "layer"}.get(stated.get("extractor_mode", "default"))
+    mode = stated.get("extractor_mode", "default")
+    norm = {"default": "group", "layer_norm": "layer"}.get(mode) if isinstance(mode, str) else None
     if norm is None:
-        raise InputError(f"{path}: its extractor_mode {stated['extractor_mode']!r} is not known here")
+        raise InputError(f"{path}: its extractor_mode {reprlib.repr(mode)} is not known here")
     return {"model_type": kind, "num_feat_extract_layers": len(layers), "feat_extract_norm": norm, **found}
 
 
