@@ -5,9 +5,9 @@ projections, label embeddings) has no place in a bare model and is left.
 """
 
 import ast
-import reprlib
 import re
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
 from torch import Tensor
@@ -67,13 +67,11 @@ def read_fairseq(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], b
         raise InputError(f"{path}: a checkpoint without settings (neither cfg nor args); give fairseq's own file")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise InputError(
-            f"{path}: a fairseq model of kind {reprlib.repr(kind)}; give HuBERT or wav2vec 2.0 as they were before fine-tuning"
+            f"{path}: a fairseq model of kind {brief(kind)}; give HuBERT or wav2vec 2.0 before fine-tuning"
         )
     task = task if isinstance(task, dict) else {}
     if task.get("sample_rate", 16000) != 16000:
-        raise InputError(
-            f"{path}: a model of sound at {reprlib.repr(task['sample_rate'])} Hz; those at 16000 Hz can be used"
-        )
+        raise InputError(f"{path}: a model of sound at {brief(task['sample_rate'])} Hz; those at 16000 Hz can be used")
     weights = {_renamed(str(name)): tensor for name, tensor in held["model"].items() if isinstance(tensor, Tensor)}
     return _settings(path, _KINDS[kind], model), weights, bool(task.get("normalize", False))
 
@@ -81,15 +79,13 @@ def read_fairseq(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], b
 def _settings(path: str | Path, kind: str, stated: dict[str, Any]) -> dict[str, Any]:
     found = {ours: stated.get(theirs, default) for ours, (theirs, default) in _SETTINGS.items()}
     if found["hidden_act"] not in ("gelu", "relu"):
-        raise InputError(
-            f"{path}: its activation {reprlib.repr(found['hidden_act'])} is not known here; gelu and relu are"
-        )
+        raise InputError(f"{path}: its activation {brief(found['hidden_act'])} is not known here; gelu and relu are")
     layers = _convolutions(path, stated.get("conv_feature_layers", _CONVOLUTIONS))
     found |= dict(zip(("conv_dim", "conv_kernel", "conv_stride"), map(list, zip(*layers, strict=True)), strict=True))
     mode = stated.get("extractor_mode", "default")
     norm = {"default": "group", "layer_norm": "layer"}.get(mode) if isinstance(mode, str) else None
     if norm is None:
-        raise InputError(f"{path}: its extractor_mode {reprlib.repr(mode)} is not known here")
+        raise InputError(f"{path}: its extractor_mode {brief(mode)} is not known here")
     return {"model_type": kind, "num_feat_extract_layers": len(layers), "feat_extract_norm": norm, **found}
 
 
