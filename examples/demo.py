@@ -88,7 +88,7 @@ def main() -> None:
         voice = record.extra["speaker"]
         sound = model.decode(record.to_utterance(), voice)
         audio.write(HERE / "recordings" / voice / f"{record.id}.wav", sound[0], sound.sample_rate)
-    options = DiscoverConfig(speaker_from="parent", minutes=1.2, units=64)
+    options = DiscoverConfig(speaker_from="parent", minutes=3, units=64)
     page = discover(HERE / "recordings", HERE / "found", options, Terminal())
     for record in list(read_units(HERE / "found"))[:3]:
         print(record.id, " ".join(map(str, record.codes[0][:24])), "...")

@@ -137,9 +137,9 @@ def test_a_bundle_without_one_and_one_of_other_units_say_how_to_fit_it(tmp_path)
     with pytest.raises(BundleError, match="of units of codebook c0ffee00, the bundle's own are of deadbeef"):
         read_entropy(Bundle(place))
     other = bundle(tmp_path / "c")
-    add_part(other, "pitch", Part("", {"w": torch.zeros(1)}, {"kind": "x", "codebook": "0ther000"}))
+    add_part(other, "pitch", Part("", {"w": torch.zeros(1)}, {"kind": "x", "codebook": "beadfeed"}))
     add_part(other, "entropy", entropy_model().part())
-    with pytest.raises(BundleError, match="of pitch units of codebook .*, the bundle's own are of 0ther000"):
+    with pytest.raises(BundleError, match="of pitch units of codebook .*, the bundle's own are of beadfeed"):
         read_entropy(Bundle(other))
 
 

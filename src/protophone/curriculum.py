@@ -107,7 +107,7 @@ def learn_pitch(survey: Survey, plan: Plan, options: DiscoverConfig, out: Path, 
 def learn_voice(model: Model, survey: Survey, plan: Plan, options: DiscoverConfig, out: Path, stage: Stage) -> None:
     """The voices, into the bundle."""
     recordings, segments = survey.learned
-    training = _training(options, plan.voice, batch=16)
+    training = replace(_training(options, plan.voice, batch=8), crop=100)  # many small steps: the time is short
     folder = out / "work" / "voice"
     vocoder, _ = fit_voice(
         recordings, model.encoder, VocosConfig(), training, folder, segments=segments, stage=stage, failures=[]

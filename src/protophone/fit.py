@@ -232,7 +232,7 @@ def fit_voice(
     )
     if isinstance(vocoder, Code2Spec):
         vocoder.listener = listener(encoder)
-        vocoder.calibrate(sampler(0).target[..., 0] / 32767)
+    vocoder.calibrate(sampler(0).target[..., 0] / 32767)
     hear = partial(audition.hold, vocoder)
     run = train(
         vocoder, sampler, training, folder, data=sampler.digest, look=hear, stage=stage, title="learning to speak"

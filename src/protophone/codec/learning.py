@@ -36,7 +36,7 @@ class ContextConfig:
     kind: Literal["context"] = "context"
     lags: Count = 10
     pitch_lags: Count = 6
-    hidden: Count = 256
+    hidden: Count = 192
     dim: Count = 48
     passes: Count = 8
     steps: Count = 8000

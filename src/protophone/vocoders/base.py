@@ -38,6 +38,9 @@ class Vocoder(nn.Module, ABC):
         """What of the melody training crops must hold."""
         return self.pitch_input
 
+    def calibrate(self, samples: Tensor) -> None:
+        """Sets what follows from the sounds ``[batch, sample]`` alone, before training starts."""
+
     @abstractmethod
     def stream(
         self, content: UnitBatch, pitch: UnitBatch | PitchBatch | None, voice: str | Tensor | None

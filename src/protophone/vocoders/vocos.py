@@ -7,8 +7,9 @@ of white noise, as a mouth does (a source-filter model). So an hour of two cores
 the pitch that is asked for is the pitch that is heard.
 """
 
+import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -180,6 +181,14 @@ class Vocos(Vocoder):
         return (
             F.pad(contour, (0, missing), mode="replicate") if missing > 0 else contour[:, : contour.shape[1] + missing]
         )
+
+    @torch.no_grad()
+    def calibrate(self, samples: Tensor) -> None:
+        """Both gains begin where they make the mean spectrum of ``samples`` ``[batch, sample]``, each half of it."""
+        spectrum = stft(samples, _N_FFT, _HOP, _N_FFT).abs().flatten(0, 1).clamp_min(_FLOOR).log().mean(0)
+        of_noise = 0.5 * math.log(float(torch.hann_window(_N_FFT).square().sum()))
+        last: Any = self.head[-1]
+        last.bias[: 2 * _BINS] = (spectrum - of_noise - 0.5 * math.log(2)).repeat(2)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The judges step before the vocoder."""
