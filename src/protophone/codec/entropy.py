@@ -26,7 +26,7 @@ from protophone.types import FrameGrid, Utterance
 __all__ = ["EntropyModel", "codes_of", "fit_entropy", "read_entropy"]
 
 _Heard = tuple[list[np.ndarray], str | Tensor | None]  # codes of each track, and who speaks
-_BLOCK = 2**20  # frequencies held at once
+_BLOCK = 2**20  # values worked on at once
 _SOURCE = "entropy/entropy.safetensors"
 
 
@@ -103,7 +103,7 @@ class EntropyModel:
             before = np.concatenate([[-1], own[:-1]])
             contexts = track.told(track.contexts(len(own), voice, list(codes[:index])), own)
             spent = repeats = 0.0
-            step = max(1, _BLOCK // track.size)
+            step = max(1, _BLOCK // max(track.size, contexts.shape[1] * self.config.hidden))
             for start in range(0, len(own), step):
                 rows = slice(start, start + step)
                 frequencies = self.models[track.name].frequencies(contexts[rows])
