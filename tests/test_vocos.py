@@ -11,6 +11,8 @@ from protophone.crops import Crops
 from protophone.fabric import fabric_of
 from protophone.features.contour import PitchBatch
 from protophone.features.pitch import PitchConfig
+from protophone.spectral import stft
+from protophone.spectral.fourier import power_of
 from protophone.types import AudioBatch, Codebook, FrameGrid, UnitBatch
 from protophone.vocoders.adversarial import JudgesConfig
 from protophone.vocoders.excitation import breath, pulses, turns_before
@@ -149,3 +151,19 @@ def test_a_budget_in_minutes_knows_that_judged_steps_take_longer(tmp_path, monke
     )
     assert steps == 4
     assert int(vocoder.judge.steps_done) == 0
+
+
+def test_it_begins_with_the_mean_spectrum():
+    torch.manual_seed(0)
+    vocoder = _small().build(Codebook(torch.randn(1, 2, 4)), GRID, ("a",)).eval()
+    samples = torch.from_numpy(0.2 * babble(2.0)).float()[None]
+    vocoder.calibrate(samples)
+    units = 2 * RATE // HOP
+    content = UnitBatch.from_arrays([np.zeros(units)], (2,), GRID, vocoder.codebook)
+    melody = PitchBatch(torch.full((1, units * 8), 120.0), torch.tensor([units * 8]), FrameGrid(RATE, 80))
+    said = vocoder.synthesize(content, melody, "a").samples
+    meant, made = (power_of(stft(x, 640, 160, 640)).clamp_min(1e-5).log().mean(1)[0] / 2 for x in (samples, said))
+    smooth = torch.ones(1, 1, 9) / 9  # over the harmonics
+    apart = torch.nn.functional.conv1d((meant - made)[None, None], smooth)[0, 0]
+    assert float(apart.abs().mean()) < 0.5
+    assert float((made - meant).mean().abs()) < 0.5
