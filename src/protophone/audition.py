@@ -11,7 +11,7 @@ from protophone.data import NOBODY, Pack
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAE
 from protophone.features.contour import PitchBatch
-from protophone.files import inside
+from protophone.files import id_fault, inside
 from protophone.types import FrameGrid, UnitBatch
 from protophone.vocoders.base import Vocoder
 
@@ -27,12 +27,15 @@ class _Part:
     """What one voice is given to say."""
 
     voice: str
+    folder: str
     content: UnitBatch
     pitch: UnitBatch | PitchBatch | None
 
 
 class Audition:
     """Speaks the beginnings of recordings, one of each of the first voices, into ``folder/VOICE/STEP.wav``.
+
+    A voice whose name cannot be that of a folder lies in ``voice NUMBER``.
 
     ``codes`` ``[unit, codebook]`` and ``melody`` are packed as they are for training, ``sounds`` likewise: each voice's
     own recording goes beside as ``recording.wav``.
@@ -56,14 +59,15 @@ class Audition:
             if min(units, len(codes[index])) > len(codes[longest[voice]] if voice in longest else ()):
                 longest[voice] = index
         self.parts = []
-        for voice in sorted(longest)[:_VOICES]:
+        for number, voice in enumerate(sorted(longest)[:_VOICES], 1):
+            place = voice if id_fault(f"{voice}/recording") is None else f"voice {number}"
             at = longest[voice]
             said = np.asarray(codes[at][:units]).T.astype(np.int64)
             content = UnitBatch.from_arrays([said], encoder.sizes, encoder.grid, encoder.codebook.hash)
             sung = None if melody is None else _sung(np.asarray(melody[at][:units]), encoder.grid, pitch)
-            self.parts.append(_Part(voice, content, sung))
+            self.parts.append(_Part(voice, place, content, sung))
             own = np.asarray(sounds[at][: units * encoder.grid.hop])[:, 0] / _LOUD
-            audio.write(inside(folder, f"{voice}/recording", ".wav"), own.astype(np.float32), self.sample_rate)
+            audio.write(inside(folder, f"{place}/recording", ".wav"), own.astype(np.float32), self.sample_rate)
 
     @torch.inference_mode()
     def hold(self, vocoder: Vocoder, step: int) -> None:
@@ -72,13 +76,13 @@ class Audition:
         for part in self.parts:
             pitch = None if vocoder.pitch_input == "none" else part.pitch
             sound = torch.cat(list(vocoder.stream(part.content, pitch, part.voice))).float().cpu().numpy()
-            audio.write(inside(self.folder, f"{part.voice}/{step:06d}", ".wav"), sound, self.sample_rate)
+            audio.write(inside(self.folder, f"{part.folder}/{step:06d}", ".wav"), sound, self.sample_rate)
         vocoder.train()
 
 
 def _sung(melody: np.ndarray, grid: FrameGrid, pitch: PitchVQVAE | None) -> UnitBatch | PitchBatch:
     """The melody as vocoders take it, of the values ``[unit, k]`` that their training is told of it."""
-    if melody.shape[1] > 1 or pitch is None:
+    if pitch is None or melody.shape[1] > 1:
         flat = torch.from_numpy(melody.reshape(1, -1).astype(np.float32))
         return PitchBatch(flat, torch.tensor([flat.shape[1]]), FrameGrid(grid.sample_rate, grid.hop // melody.shape[1]))
     codes = melody[:: pitch.grid.hop // grid.hop, 0].astype(np.int64)
