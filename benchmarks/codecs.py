@@ -121,7 +121,7 @@ def ours(bundle: Path) -> Codec:
         return _resampled(model.decode(unpack(data, entropy))[0], model.sample_rate)
 
     def payload(data: bytes) -> int:
-        parts = describe(data, entropy)
+        parts = describe(unpack(data, entropy), entropy)
         return len(data) - round(sum(parts[name] for name in ("version", "bundle", "checksum")) / 8)
 
     folder = bundle.resolve()

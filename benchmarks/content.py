@@ -20,6 +20,7 @@ from protophone.cli.progress import bar
 from protophone.encoders.content import ContentVQVAE
 from protophone.errors import InputError
 from protophone.evaluate.sources import recordings_of
+from protophone.features.contour import scaled
 from protophone.features.pitch import PitchConfig
 from protophone.files import inside, refuse_existing
 from protophone.model import load
@@ -27,7 +28,6 @@ from protophone.spectral import griffin_lim, mel_to_magnitude
 from protophone.types import AudioBatch
 
 LEVEL_HZ = 150.0  # of recordings without a voice
-MIDDLE_HZ, SPREAD = 150.0, 0.5  # what decoders are told of a melody
 
 
 def bands_of(encoder: ContentVQVAE, sound: AudioBatch, speaker: str) -> Tensor:
@@ -38,7 +38,7 @@ def bands_of(encoder: ContentVQVAE, sound: AudioBatch, speaker: str) -> Tensor:
     steps = encoder.features.grid.hop // 80
     melody = PitchConfig(sample_rate=encoder.sample_rate).build().track(sound).continued(LEVEL_HZ).f0_hz
     melody = F.pad(melody, (0, max(0, frames * steps - melody.shape[1])), mode="replicate")[:, : frames * steps]
-    told = (melody.view(1, frames, steps).mean(-1) / MIDDLE_HZ).log() / SPREAD
+    told = scaled(melody.view(1, frames, steps).mean(-1))
     voice = encoder.decoder.voices(torch.tensor([encoder.speakers.index(speaker)]))
     return encoder.decoder(vectors, voice, told)[0] * encoder.deviation + encoder.mean
 

@@ -4,24 +4,28 @@ import numpy as np
 import torch
 
 from protophone.codec import ContextConfig, EntropyModel
-from protophone.codec.context import DIRECT, ContextModel
+from protophone.codec.context import ContextModel
 from protophone.codec.tracks import Stream, tracks_of
 from protophone.types import FrameGrid, UnitBatch, Utterance
 
 CONFIG = ContextConfig(lags=3, pitch_lags=2, hidden=8, dim=4)
 
 
-def context_model(sizes: tuple[int, ...], size: int, seed: int = 0, hidden: int = 8) -> ContextModel:
+def context_model(
+    sizes: tuple[int, ...], groups: tuple[str, ...], size: int, seed: int = 0, hidden: int = 8, dim: int = 3
+) -> ContextModel:
     """Tables drawn at random, some of them large."""
     draw = torch.Generator().manual_seed(seed)
     shapes = {
-        "first": (sum(sizes), hidden),
+        "vectors": (sum(dict(zip(groups, sizes, strict=True)).values()), dim),
+        "first": (len(sizes) * dim, hidden),
         "first_bias": (hidden,),
         "second": (hidden, size),
-        "direct": (sum(sizes[:DIRECT]), size),
+        "direct": (sizes[0], size),
         "bias": (size,),
     }
-    return ContextModel.from_floats(sizes, {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()})
+    tables = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    return ContextModel.from_floats(sizes, groups, tables)
 
 
 def entropy_model(
@@ -31,7 +35,7 @@ def entropy_model(
     content = Stream(sizes, FrameGrid(16000, 320, 80), "c0ffee00")
     melody = None if pitch is None else Stream((pitch,), FrameGrid(16000, 1280), "0ddba115")
     tracks = tracks_of(content, melody, len(voices), CONFIG.lags, CONFIG.pitch_lags)
-    models = {track.name: context_model(track.sizes, track.size, seed) for track in tracks}
+    models = {track.name: context_model(track.sizes, track.groups, track.size, seed) for track in tracks}
     return EntropyModel(CONFIG, content, melody, voices, models, {})
 
 

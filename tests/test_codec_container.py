@@ -15,7 +15,7 @@ from protophone.errors import InputError, UnitsError
 from tests.packing import assert_same, entropy_model, utterance
 
 MODEL = entropy_model()
-PINNED = "b1bfdbf4d115159f77596ce053b094bfd168f0937a43f9ff8116b617e5d9662f3dec9a2b95184bb9b14f"
+PINNED = "b1878d692f15159f76e5d1965e37aa2b4eee3a359eb6d9e4a9b18ccdb4cfc0cacf4ade78a1d203c9"
 EMBEDDING = torch.nn.functional.normalize(torch.randn(256, generator=torch.Generator().manual_seed(1)).relu(), dim=0)
 
 
@@ -53,7 +53,7 @@ def test_the_units_that_come_out_are_those_that_went_in(case):
     else:
         np.testing.assert_allclose(found.pitch_statistics, made.pitch_statistics, atol=0.006)
     assert pack(found, model) == data
-    assert sum(describe(data, model).values()) == pytest.approx(8 * len(data))
+    assert sum(describe(unpack(data, model), model).values()) == pytest.approx(8 * len(data))
 
 
 def test_collapsed_units_go_in_and_come_out_a_code_a_frame():
@@ -62,7 +62,7 @@ def test_collapsed_units_go_in_and_come_out_a_code_a_frame():
 
 
 def test_what_is_not_units_takes_ten_bytes():
-    sizes = [describe(pack(utterance(MODEL, 51_200, seed, voice="bo"), MODEL), MODEL) for seed in range(50)]
+    sizes = [describe(utterance(MODEL, 51_200, seed, voice="bo"), MODEL) for seed in range(50)]
     rest = [sum(bits for name, bits in one.items() if name not in {"units", "repeats", "pitch"}) for one in sizes]
     assert np.mean(rest) / 8 < 10
     assert max(rest) / 8 <= 11
@@ -110,7 +110,7 @@ def test_a_file_cut_off_anywhere_or_with_something_after_it_is_refused(seed):
 def test_long_files_have_a_longer_check():
     data = pack(utterance(MODEL, 16_000 * 200), MODEL)
     assert len(data) > 5000
-    assert describe(data, MODEL)["checksum"] == 32
+    assert describe(unpack(data, MODEL), MODEL)["checksum"] == 32
     for bit in range(0, 8 * len(data), 997):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8

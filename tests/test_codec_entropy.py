@@ -23,14 +23,14 @@ PITCH = Stream((8,), FrameGrid(16000, 1280), "0ddba115")
 
 
 def test_frequencies_are_those_of_the_reference_one_by_one_or_together():
-    sizes = (3, 6, 6, 9)
-    model = context_model(sizes, 5, seed=4)
+    sizes, groups = (3, 6, 6, 9), ("voice", "own", "own", "other")
+    model = context_model(sizes, groups, 5, seed=4)
     rng = np.random.default_rng(0)
     contexts = np.stack([rng.integers(0, size, 40) for size in sizes], 1)
     together = model.frequencies(contexts)
     assert (together.sum(1) == TOTAL).all()
     for row, frequencies in zip(contexts, together, strict=True):
-        assert frequencies.tolist() == reference.frequencies(sizes, model.tables, row)
+        assert frequencies.tolist() == reference.frequencies(sizes, groups, model.tables, row)
         assert (model.frequencies(row[None])[0] == frequencies).all()
 
 
@@ -77,7 +77,7 @@ def test_it_learns_the_entropy_of_a_chain_whose_steps_the_voice_tells(fitted):
     total = frames = pitch = 0
     for made in chains(10, 200, "ana", seed=7) + chains(10, 200, "bo", seed=8):
         data = pack(made, fitted)
-        bits = describe(data, fitted)
+        bits = describe(made, fitted)
         total, pitch, frames = total + bits["units"] + bits["repeats"], pitch + bits["pitch"], frames + 200
         assert_same(unpack(data, fitted), made)
     assert entropy(0.9) * 0.97 < total / frames < entropy(0.9) * 1.15
@@ -163,7 +163,7 @@ def test_the_id_follows_from_all_that_decoding_depends_on():
     for name, own in model.models.items():
         for key, table in own.tables.items():
             changed = {**own.tables, key: table + (np.arange(table.size).reshape(table.shape) == 0).astype(table.dtype)}
-            models = {**model.models, name: type(own)(own.sizes, changed)}
+            models = {**model.models, name: type(own)(own.sizes, own.groups, changed)}
             ids.add(EntropyModel(model.config, model.content, model.pitch, model.voices, models, {}).id)
-    assert len(ids) == 5 + 2 * 6
+    assert len(ids) == 5 + 2 * 7
     assert {len(each) for each in ids} == {4}

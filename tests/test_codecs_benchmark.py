@@ -152,7 +152,7 @@ def test_a_bundle_of_ours_packs_each_voice_by_name_and_speaks_it(tiny_bundle, ti
     model = load(tmp_path / "tiny" / "bundle")
     content = Stream.of(model.encode(tiny_corpus / "ana" / "0.wav").content)
     tracks = tracks_of(content, None, 2, CONFIG.lags, CONFIG.pitch_lags)
-    tables = {track.name: context_model(track.sizes, track.size) for track in tracks}
+    tables = {track.name: context_model(track.sizes, track.groups, track.size) for track in tracks}
     entropy = EntropyModel(CONFIG, content, None, ("ana", "bo"), tables, {})
     add_part(tmp_path / "tiny" / "bundle", "entropy", entropy.part())
     codec = benchmark.ours(tmp_path / "tiny" / "bundle")

@@ -97,6 +97,20 @@ def test_a_voice_can_be_heard_while_it_learns(tiny_bundle):
         assert np.abs(own).max() > 0.1
 
 
+def test_a_voice_whose_name_no_folder_can_have_is_heard_too(tmp_path, tiny_corpus):
+    lines = [json.loads(line) for line in (tiny_corpus / "manifest.jsonl").read_text().splitlines()]
+    names = {"ana": "../ana", "bo": "B/o"}
+    for line in lines:
+        line |= {"speaker": names[line["speaker"]], "audio": str(tiny_corpus / line["audio"])}
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    bundle = run_recipe(encoder_recipe(tmp_path / "e.toml", manifest), tmp_path / "run")
+    run_recipe(voice_recipe(tmp_path / "v.toml", bundle, manifest), tmp_path / "voice")
+    assert load(bundle).voices == ("../ana", "B/o")
+    assert sorted(path.name for path in (tmp_path / "voice" / "samples").iterdir()) == ["voice 1", "voice 2"]
+    assert not (tmp_path / "ana").exists()
+
+
 def test_a_bundle_says_what_it_learned_from(tiny_bundle):
     facts = Bundle(tiny_bundle).facts
     assert facts["training"]["recordings"] == 6

@@ -262,6 +262,7 @@ def listener(encoder: Encoder) -> Listener | None:
 
     def hear(frames: Tensor) -> Tensor:
         whole = (frames.shape[1] - 2 * encoder.context[0]) // encoder.reduction * encoder.reduction
+        frozen.to(frames.device)  # where the vocoder learns
         return frozen(frames[:, : whole + 2 * encoder.context[0]])
 
     return hear

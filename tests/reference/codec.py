@@ -39,20 +39,23 @@ class IntegerReader:
         return symbol
 
 
-def frequencies(sizes, tables, contexts) -> list[int]:
+def frequencies(sizes, groups, tables, contexts) -> list[int]:
     """What a context model says of one symbol, number by number."""
-    rows, start = [], 0
-    for size, context in zip(sizes, contexts, strict=True):
-        rows.append(start + int(context))
-        start += size
+    starts, end = {}, 0
+    for group, size in zip(groups, sizes, strict=True):
+        if group not in starts:
+            starts[group], end = end, end + size
+    told = []
+    for group, context in zip(groups, contexts, strict=True):
+        told += [int(value) for value in tables["vectors"][starts[group] + int(context)]]
     hidden = []
     for unit in range(len(tables["first_bias"])):
-        total = int(tables["first_bias"][unit]) + sum(int(tables["first"][row][unit]) for row in rows)
-        hidden.append(min(max(total, 0), 2**14 - 1) // 16)
+        total = sum(value * int(tables["first"][at][unit]) for at, value in enumerate(told)) // 1024
+        hidden.append(min(max(total + int(tables["first_bias"][unit]), 0), 2**14 - 1) // 16)
     weights = []
     for code in range(len(tables["bias"])):
         total = sum(value * int(tables["second"][unit][code]) for unit, value in enumerate(hidden)) // 64
-        weights.append(total + int(tables["bias"][code]) + sum(int(tables["direct"][row][code]) for row in rows[:2]))
+        weights.append(total + int(tables["bias"][code]) + int(tables["direct"][int(contexts[0])][code]))
     entries = len(tables["exponentials"])
     heavy = [int(tables["exponentials"][min((max(weights) - weight) // 8, entries - 1)]) for weight in weights]
     return scaled(heavy)

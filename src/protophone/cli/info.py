@@ -101,7 +101,8 @@ def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
 
     entropy = read_entropy(Bundle(bundle or DEFAULT_BUNDLE))
     data = source.read_bytes()
-    units, bits = unpack(data, entropy, str(source)), describe(data, entropy, str(source))
+    units = unpack(data, entropy, str(source))
+    bits = describe(units, entropy)
     seconds = units.num_samples / units.content.grid.sample_rate
     voice = units.voice if isinstance(units.voice, str) else "none" if units.voice is None else "an embedding"
     if json:

@@ -61,13 +61,13 @@ def unpack(data: bytes, model: EntropyModel, source: str = "data") -> Utterance:
     )
 
 
-def describe(data: bytes, model: EntropyModel, source: str = "data") -> dict[str, float]:
-    """Bits of each stream in the bytes of a .ppn file, all its bits together; errors as ``unpack``'s.
+def describe(utterance: Utterance, model: EntropyModel) -> dict[str, float]:
+    """Bits that each stream of a recording takes in a .ppn file, together all its bits; errors as ``pack``'s.
 
     ``units`` is what codes change to, ``repeats`` whether they change: together the content. ``padding`` is what whole
     bytes cost more, or less, than the sum of fractions of bits.
     """
-    return _packed(unpack(data, model, source), model)[1]
+    return _packed(utterance, model)[1]
 
 
 def _packed(utterance: Utterance, model: EntropyModel) -> tuple[bytes, dict[str, float]]:

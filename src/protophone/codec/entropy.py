@@ -82,7 +82,7 @@ class EntropyModel:
             pitch = None if part.facts["pitch"] is None else _stream(part.facts["pitch"])
             voices = part.facts["voices"]
             models = {
-                track.name: ContextModel.from_state(track.sizes, _within(part.weights, track.name))
+                track.name: ContextModel.from_state(track.sizes, track.groups, _within(part.weights, track.name))
                 for track in tracks_of(content, pitch, len(voices), config.lags, config.pitch_lags)
             }
             return cls(config, content, pitch, voices, models, part.facts["measured"])
@@ -103,7 +103,7 @@ class EntropyModel:
             before = np.concatenate([[-1], own[:-1]])
             contexts = track.told(track.contexts(len(own), voice, list(codes[:index])), own)
             spent = repeats = 0.0
-            step = max(1, _BLOCK // max(track.size, contexts.shape[1] * self.config.hidden))
+            step = max(1, _BLOCK // max(track.size, contexts.shape[1] * self.config.dim))
             for start in range(0, len(own), step):
                 rows = slice(start, start + step)
                 frequencies = self.models[track.name].frequencies(contexts[rows])

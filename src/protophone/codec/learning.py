@@ -1,7 +1,6 @@
 """Fitting a context model: the same network in floats, on a sample of recordings, kept where held-out codes cost least.
 
-While it learns, contexts are shared vectors (one table for all lags of a codebook) under linear maps; these are
-multiplied out into the tables of the integer model at the end.
+All lags of a codebook share one table of vectors, which begin as alike as the code vectors.
 """
 
 import math
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.codec.context import DIRECT, ContextModel
+from protophone.codec.context import ContextModel
 from protophone.config import Count, Positive, Share, config
 from protophone.progress import Advance
 
@@ -79,7 +78,7 @@ class _Network(nn.Module):
         )
         self.first = nn.Linear(settings.dim * len(examples.groups), settings.hidden)
         self.second = nn.Linear(settings.hidden, examples.size)
-        self.direct = nn.ParameterList(torch.zeros(size, examples.size) for size in examples.sizes[:DIRECT])
+        self.direct = nn.Parameter(torch.zeros(examples.sizes[0], examples.size))
         self.dropout = nn.Dropout(settings.dropout)
         counts = np.bincount(examples.symbols, minlength=examples.size) + 1.0
         with torch.no_grad():
@@ -91,21 +90,17 @@ class _Network(nn.Module):
         if self.training:
             vectors = vectors * (torch.rand(vectors.shape[:2]) >= self.blank)[..., None] / (1 - self.blank)
         hidden = self.first(self.dropout(vectors.flatten(1))).relu()
-        weights = self.second(self.dropout(hidden))
-        for context, table in enumerate(self.direct):
-            weights = weights + self.dropout(F.embedding(contexts[:, context], table))
-        return weights
+        return self.second(self.dropout(hidden)) + self.dropout(F.embedding(contexts[:, 0], self.direct))
 
     def tables(self) -> dict[str, Tensor]:
         """What the integer model holds, in floats."""
-        maps = self.first.weight.unflatten(1, (len(self.groups), -1)).unbind(1)
-        first = [self.vectors[g] @ part.T for g, part in zip(self.groups, maps, strict=True)]
         bias = self.second.bias - self.second.bias.mean()
         return {
-            "first": torch.cat(first),
+            "vectors": torch.cat([self.vectors[group] for group in dict.fromkeys(self.groups)]),
+            "first": self.first.weight.T,
             "first_bias": self.first.bias,
             "second": self.second.weight.T,
-            "direct": torch.cat(list(self.direct)),
+            "direct": self.direct,
             "bias": bias,
         }
 
@@ -141,7 +136,7 @@ def learn(examples: Examples, settings: ContextConfig, advance: Advance) -> tupl
             if found < best[0]:
                 best = found, {name: table.detach().clone() for name, table in network.tables().items()}
         advance(1, note=f"{loss.item() / math.log(2):.2f} bits a code")
-    return ContextModel.from_floats(examples.sizes, best[1]), best[0] if len(unheard) else None
+    return ContextModel.from_floats(examples.sizes, examples.groups, best[1]), best[0] if len(unheard) else None
 
 
 def _beginning(size: int, dim: int, known: Tensor | None) -> Tensor:

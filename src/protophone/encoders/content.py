@@ -18,6 +18,7 @@ from protophone.encoders.augment import AugmentConfig, augment
 from protophone.encoders.base import Encoder, Normalization, at_rest
 from protophone.errors import ConfigError, UnitsError
 from protophone.features import LogMelConfig
+from protophone.features.contour import scaled
 from protophone.quantizers.vq import VQConfig
 from protophone.types import Codebook, FeatureBatch, UnitBatch
 
@@ -25,7 +26,6 @@ __all__ = ["ContentVQVAE", "ContentVQVAEConfig"]
 
 _KERNEL = 5  # units, of the encoder's and the decoder's blocks
 _FINE_KERNEL = 7  # frames, of the blocks behind them
-_MIDDLE_HZ, _SPREAD = 150.0, 0.5  # of a melody, and its deviation in natural logarithms: what the decoder is told
 
 
 @config
@@ -149,7 +149,7 @@ class ContentVQVAE(Encoder):
         latents = self.latents_of(augment(batch.frames, self.config.augment))
         with torch.autocast(latents.device.type, enabled=False):
             quantized = self.quantizer(latents.float())
-        melody = (batch.pitch.mean(-1) / _MIDDLE_HZ).log() / _SPREAD
+        melody = scaled(batch.pitch.mean(-1))
         rebuilt = self.decoder(quantized.vectors, self.decoder.voices(batch.speakers), melody).float()
         error = rebuilt - batch.target
         reconstruction = _mean(error, batch.mask)

@@ -8,7 +8,19 @@ from torch import Tensor
 
 from protophone.types import FrameGrid
 
-__all__ = ["PitchBatch"]
+__all__ = ["PitchBatch", "hertz", "scaled"]
+
+_MIDDLE_HZ, _SPREAD = 150.0, 0.5  # of the melodies of voices, and their deviation in natural logarithms
+
+
+def scaled(f0_hz: Tensor) -> Tensor:
+    """What networks are told of a melody in Hz: its logarithm about that of 150 Hz, in deviations."""
+    return (f0_hz / _MIDDLE_HZ).log() / _SPREAD
+
+
+def hertz(melody: Tensor) -> Tensor:
+    """The melody in Hz of what ``scaled`` makes of it."""
+    return (melody * _SPREAD).exp() * _MIDDLE_HZ
 
 
 @dataclass(frozen=True)

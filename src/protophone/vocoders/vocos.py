@@ -19,7 +19,7 @@ from protophone.config import Count, Positive, config
 from protophone.convnext import ConvNeXt
 from protophone.crops import Crops
 from protophone.errors import ConfigError, UnitsError
-from protophone.features.contour import PitchBatch
+from protophone.features.contour import PitchBatch, hertz, scaled
 from protophone.spectral import istft, stft
 from protophone.spectral.fourier import power_of
 from protophone.types import Codebook, FrameGrid, UnitBatch
@@ -34,7 +34,6 @@ _HOP, _N_FFT = 160, 640  # of the spectra written, in samples
 _BINS = _N_FFT // 2 + 1
 _KERNEL = 7
 _STEP = 80  # samples between the values of a contour
-_MIDDLE_HZ, _SPREAD = 150.0, 0.5  # of the melody, and its deviation in natural logarithms: what the network is told
 _RANGE_HZ = (40.0, 800.0)  # of a melody that is guessed
 _QUIET, _LOUDEST = -4.0, 4.0  # log gain that the head begins with, and the highest
 _PART = 250  # units spoken at a time
@@ -165,8 +164,7 @@ class Vocos(Vocoder):
             left, end = max(0, start - self.context), min(codes.shape[2], start + _PART)
             _, melody = self(codes[..., left : end + self.context], None, told)
             guessed.append(melody[:, (start - left) * self.repeat : (end - left) * self.repeat])
-        hertz = (torch.cat(guessed, 1) * _SPREAD).exp() * _MIDDLE_HZ
-        return hertz.clamp(*_RANGE_HZ).repeat_interleave(_HOP // _STEP, 1)
+        return hertz(torch.cat(guessed, 1)).clamp(*_RANGE_HZ).repeat_interleave(_HOP // _STEP, 1)
 
     def _contour(self, pitch: UnitBatch | PitchBatch | None, units: int) -> Tensor:
         """The melody in Hz, ``[1, step]``, as long as ``units``; ``UnitsError`` where it is not what is due."""
@@ -236,8 +234,7 @@ def _given(melody: Tensor | None) -> Tensor:
 
 def _scaled(contour: Tensor) -> Tensor:
     """What the network is told of a contour ``[batch, step]`` in Hz, two steps of which are a frame."""
-    octave = ((contour / _MIDDLE_HZ).log() / _SPREAD).float()
-    return octave.view(len(contour), -1, _HOP // _STEP).mean(-1)
+    return scaled(contour).float().view(len(contour), -1, _HOP // _STEP).mean(-1)
 
 
 def spectral_distance(fake: Tensor, real: Tensor) -> Tensor:
