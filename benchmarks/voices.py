@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
             asr=args.asr,
             one_person=args.one_person,
             vocoder=name,
+            work=args.out,
             stage=bar,
         )
         write_results(folders[name], results)

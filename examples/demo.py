@@ -45,7 +45,7 @@ def compressed(model: Model, recording: Recording, table: Table) -> Scene:
     units = unpack(data, entropy, str(packed))
     seconds = units.num_samples / model.sample_rate
     sound = audio.read(recording, model.sample_rate)
-    streams = describe(data, entropy, str(packed))
+    streams = describe(units, entropy)
     table.add_row(
         recording.id,
         f"{seconds:.1f}",

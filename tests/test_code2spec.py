@@ -139,9 +139,9 @@ def test_each_part_is_stepped_by_its_own_loss(adversary):
     groups = vocoder.parameter_groups()
     assert sum(len(group) for group in groups.values()) == len(list(vocoder.parameters()))
     losses = dict(_losses(vocoder, crops()))
-    assert list(losses) == (["inverter"] if adversary == "none" else ["discriminator", "inverter"])
+    assert list(losses) == (["vocoder"] if adversary == "none" else ["discriminator", "vocoder"])
     wanted = 3 * vocoder.figures["mse"] + (0.5 * vocoder.figures["adversarial"] if adversary != "none" else 0)
-    assert losses["inverter"] == pytest.approx(float(wanted), rel=1e-5)
+    assert losses["vocoder"] == pytest.approx(float(wanted), rel=1e-5)
 
 
 def _losses(vocoder, batch):

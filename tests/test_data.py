@@ -10,7 +10,7 @@ import pytest
 
 from protophone import data
 from protophone.crops import CropSampler
-from protophone.data import NOBODY, Pack
+from protophone.data import Pack
 from protophone.errors import AudioError, InputError
 from protophone.types import Recording
 from protophone.vad import Segment
@@ -183,7 +183,6 @@ def test_crops_are_the_recordings_with_what_lies_around_and_zeros_beyond(tmp_pat
         np.testing.assert_array_equal(target, padded[start + 2 : start + 8])
         assert mask.sum() == min(6, LENGTHS[name] - start)
     assert seen == set("abc")
-    assert NOBODY == "speaker"
 
 
 def test_recordings_are_drawn_in_proportion_to_their_length(tmp_path):

@@ -99,14 +99,14 @@ def test_a_voice_can_be_heard_while_it_learns(tiny_bundle):
 
 def test_a_voice_whose_name_no_folder_can_have_is_heard_too(tmp_path, tiny_corpus):
     lines = [json.loads(line) for line in (tiny_corpus / "manifest.jsonl").read_text().splitlines()]
-    names = {"ana": "../ana", "bo": "B/o"}
+    names = {"ana": "../ana", "bo": "b" * 300}
     for line in lines:
         line |= {"speaker": names[line["speaker"]], "audio": str(tiny_corpus / line["audio"])}
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
     bundle = run_recipe(encoder_recipe(tmp_path / "e.toml", manifest), tmp_path / "run")
     run_recipe(voice_recipe(tmp_path / "v.toml", bundle, manifest), tmp_path / "voice")
-    assert load(bundle).voices == ("../ana", "B/o")
+    assert load(bundle).voices == ("../ana", "b" * 300)
     assert sorted(path.name for path in (tmp_path / "voice" / "samples").iterdir()) == ["voice 1", "voice 2"]
     assert not (tmp_path / "ana").exists()
 

@@ -9,31 +9,32 @@ import pytest
 import torch
 
 from protophone import audio
-from protophone.bundle import add_part, add_voice, write_bundle
+from protophone.bundle import Bundle, add_part, add_voice, write_bundle
 from protophone.corpus import decode_corpus, encode_corpus
 from protophone.delivery import Delivery
 from protophone.encoders import ContentVQVAEConfig
 from protophone.encoders.pitch import VoicePitch, pitch_part
-from protophone.errors import AudioError, InputError, UnitsError
+from protophone.errors import AudioError, BundleError, InputError, UnitsError
 from protophone.features import LogMelConfig
 from protophone.features.pitch import PitchConfig
+from protophone.features.speaker import load_embedder
 from protophone.model import Heard, load
 from protophone.parts import encoder_part, voice_part
 from protophone.quantizers.vq import VQConfig
 from protophone.store import UnitRecord, read_units
-from protophone.types import AudioBatch, Recording
+from protophone.types import NOBODY, AudioBatch, Recording
 from protophone.vocoders.adversarial import JudgesConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
-from tests.test_pitch_units import started
+from tests.test_pitch_units import SMALL, started
 
 RATE, NAMES = 16000, ("ana", "bo")  # whose pitch lies at 200 and 110 Hz
 _ALONE = JudgesConfig(kinds=())
-_NARROW = {"channels": 24, "blocks": 1, "fine_channels": 16, "fine_blocks": 1, "judges": _ALONE}
+NARROW = {"channels": 24, "blocks": 1, "fine_channels": 16, "fine_blocks": 1, "judges": _ALONE}
 
 
-def _content():
+def content():
     torch.manual_seed(2)
     config = ContentVQVAEConfig(
         features=LogMelConfig(n_mels=20),
@@ -63,16 +64,18 @@ def _voiced(vocoder):
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("speaking") / "bundle"
-    encoder = _content()
+    encoder = content()
     write_bundle(folder, encoder_part(encoder, NAMES), {}, "")
-    add_part(folder, "pitch", pitch_part(started()))
+    pitch = started()
+    add_part(folder, "pitch", pitch_part(pitch))
     torch.manual_seed(3)
     shape = (encoder.codebook, encoder.grid, NAMES)
-    add_voice(folder, "vocos", voice_part(_voiced(VocosConfig(**_NARROW).build(*shape))))
-    add_voice(folder, "guessing", voice_part(VocosConfig(**_NARROW, pitch="none").build(*shape)))
-    add_voice(folder, "hifigan", voice_part(HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(*shape)))
-    heard = _voiced(VocosConfig(**_NARROW, embedding_dim=4).build(*shape))
-    add_voice(folder, "heard", voice_part(heard, "resemblyzer"))
+    add_voice(folder, "vocos", voice_part(_voiced(VocosConfig(**NARROW).build(*shape))))
+    add_voice(folder, "guessing", voice_part(VocosConfig(**NARROW, pitch="none").build(*shape)))
+    hifigan = HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(*shape)
+    add_voice(folder, "hifigan", voice_part(hifigan, None, pitch))
+    heard = _voiced(VocosConfig(**NARROW, embedding_dim=4).build(*shape))
+    add_voice(folder, "heard", voice_part(heard, load_embedder("resemblyzer")))
     return folder
 
 
@@ -117,6 +120,37 @@ def test_melodies_are_sung_as_asked(model, sound):
         assert float(heard.median()) == pytest.approx(float(lies), abs=0.12)
         if delivery.pitch == "flat":
             assert float(heard.std()) < 0.02
+
+
+def test_who_has_no_name_keeps_the_register_where_nobody_had_one(bundle, tmp_path, sound):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    nameless = started()
+    nameless.voices = {NOBODY: VoicePitch(math.log(150), 0.1)}
+    add_part(folder, "pitch", pitch_part(nameless))
+    encoder = load(folder).encoder
+    vocoder = _voiced(VocosConfig(**NARROW).build(encoder.codebook, encoder.grid, (NOBODY,)))
+    add_voice(folder, "vocos", voice_part(vocoder))
+    model = load(folder, vocoder="vocos")
+    units = model.encode(sound)
+    assert units.pitch_statistics is None
+    heard, copied = (_heard_hz(model.decode(units, delivery=Delivery(each))) for each in ("target", "copy"))
+    assert float(heard.median()) == pytest.approx(float(copied.median()), rel=0.005)
+
+
+def test_pitch_units_of_another_rate_are_refused(bundle, tmp_path):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    other = started(replace(SMALL, tracker=replace(SMALL.tracker, sample_rate=8000)))
+    add_part(folder, "pitch", pitch_part(other))
+    with pytest.raises(BundleError, match="pitch units are of sound at 8000 Hz, its encoder takes 16000 Hz"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "v" * 300])
+def test_vocoders_are_called_what_folders_can_be(bundle, tmp_path, name):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    with pytest.raises(InputError, match="vocoder .*"):
+        add_voice(folder, name, Bundle(bundle).voice("vocos"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
 
 
 def test_rate_changes_length_and_not_pitch(model, sound):
@@ -223,10 +257,14 @@ def test_names_that_are_not_known_are_refused(model, sound):
 def test_a_vocoder_is_told_the_pitch_units_it_learned_only(bundle, tmp_path, sound):
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     model = load(folder, vocoder="hifigan")
-    vocoder = HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(model.encoder.codebook, model.encoder.grid, NAMES)
-    add_voice(folder, "hifigan", voice_part(vocoder, None, model.pitch))
-    model = load(folder, vocoder="hifigan")
     assert model.convert(sound, "bo").samples.shape == (1, len(sound))
+    units = model.encode(sound, "ana")
+    with pytest.raises(UnitsError, match="pitch units of codebook deadbeef"):
+        model.decode(replace(units, pitch=replace(units.pitch, codebook="deadbeef")))
+    vocoder = HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(model.encoder.codebook, model.encoder.grid, NAMES)
+    add_voice(folder, "published", voice_part(vocoder))  # which says not whose pitch units it was told
+    with pytest.raises(UnitsError, match="is told pitch units of codebook unknown, this bundle's are of"):
+        load(folder, vocoder="published").convert(sound, "bo")
     other = started()
     with torch.no_grad():
         other.quantizer.vectors += 1
@@ -256,7 +294,7 @@ def test_sounds_of_another_vocoder_are_not_kept(bundle, tmp_path, sound):
     record = UnitRecord.from_utterance(model.encode(sound), "a")
     decode_corpus(model, [record], tmp_path / "sounds")
     torch.manual_seed(8)
-    vocoder = VocosConfig(**_NARROW).build(model.encoder.codebook, model.encoder.grid, NAMES)
+    vocoder = VocosConfig(**NARROW).build(model.encoder.codebook, model.encoder.grid, NAMES)
     add_voice(folder, "guessing", voice_part(vocoder))  # another vocoder than the one that spoke
     decode_corpus(load(folder, vocoder="vocos"), [record], tmp_path / "sounds")
     add_voice(folder, "vocos", voice_part(vocoder))

@@ -199,6 +199,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             file = stack.enter_context(soundfile.SoundFile(path))
             if file.frames == 0 and is_unclosed(path):
                 file = stack.enter_context(soundfile.SoundFile(stack.enter_context(Unclosed(path))))
+        except UnicodeEncodeError as error:
+            raise AudioError(f"{path}: its name is no UTF-8, which libsndfile needs; rename it") from error
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw needs its rate told
             raise AudioError(f"{path}: {_fault(path, error)}") from error
         if lack := missing(path):

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from protophone import audio
-from protophone.data import NOBODY, Pack
+from protophone.data import Pack
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAE
 from protophone.features.contour import PitchBatch
 from protophone.files import id_fault, inside
-from protophone.types import FrameGrid, UnitBatch
+from protophone.types import NOBODY, FrameGrid, UnitBatch
 from protophone.vocoders.base import Vocoder
 
 __all__ = ["Audition"]

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from protophone.errors import BundleError, InputError
-from protophone.files import atomic_folder, read_json, restore_folder, write_json, write_text
+from protophone.files import atomic_folder, id_fault, read_json, restore_folder, write_json, write_text
 
-__all__ = ["FORMAT", "Bundle", "Part", "add_part", "add_voice", "write_bundle"]
+__all__ = ["FORMAT", "Bundle", "Part", "add_part", "add_voice", "name_fault", "write_bundle"]
 
 FORMAT = 1
 _FURTHER = ("pitch", "speaker", "entropy")  # parts that a bundle may have, a folder each
@@ -188,8 +188,18 @@ def write_bundle(folder: str | Path, encoder: Part, facts: Mapping[str, Any], ca
 
 
 def add_voice(folder: str | Path, name: str, voice: Part) -> None:
-    """Puts a vocoder into the bundle at ``folder`` as ``voices/name``, replacing one of that name."""
+    """Puts a vocoder into the bundle at ``folder`` as ``voices/name``, replacing one of that name.
+
+    ``InputError`` for a name that no folder can have.
+    """
+    if fault := name_fault(name):
+        raise InputError(f"vocoder {name!r} {fault}")
     _add(folder, f"voices/{name}", voice, config="vocoder", facts="voice")
+
+
+def name_fault(name: str) -> str | None:
+    """Why a vocoder cannot be called ``name``, with the cure; None where it can."""
+    return 'holds a "/"; write a name without' if "/" in name else id_fault(name)
 
 
 def add_part(folder: str | Path, name: str, part: Part) -> None:

@@ -1,5 +1,6 @@
 """Random crops of packed recordings: the batches that training reads, a function of the seed and the step alone."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protophone.data import NOBODY, Pack
+from protophone.data import Pack
+from protophone.types import NOBODY
 
 __all__ = ["CropSampler", "Crops"]
 
@@ -74,7 +76,8 @@ class CropSampler:
     def digest(self) -> str:
         """Tells apart what batches are cut from."""
         packs = [self.frames, self.target, *([] if self.pitch is None else [self.pitch])]
-        return "-".join(pack.digest for pack in packs)
+        heard = [] if self.embeddings is None else [hashlib.sha256(self.embeddings.tobytes()).hexdigest()[:16]]
+        return "-".join([*(pack.digest for pack in packs), *heard])
 
     def __call__(self, step: int) -> Crops:
         """The batch of ``step``."""

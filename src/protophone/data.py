@@ -22,10 +22,9 @@ from protophone.progress import Stage, silent
 from protophone.types import Recording
 from protophone.vad import Segment
 
-__all__ = ["NOBODY", "Pack", "Packed"]
+__all__ = ["Pack", "Packed"]
 
 _NOTED = 30  # seconds between notes of how far a pack has come
-NOBODY = "speaker"  # the name of whoever speaks where no speaker is named
 
 
 @dataclass(frozen=True)

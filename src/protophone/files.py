@@ -21,6 +21,7 @@ __all__ = [
     "inside",
     "read_json",
     "refuse_existing",
+    "refuse_file",
     "refuse_unwritable",
     "restore_folder",
     "write_json",
@@ -118,6 +119,12 @@ def id_fault(name: str) -> str | None:
     if (size := _size(name)) > _DEEPEST:
         return f"is too long for outputs: it has {size} bytes, and may have {_DEEPEST}; shorten it"
     return None
+
+
+def refuse_file(path: Path) -> None:
+    """``InputError`` where ``path`` is there: it may hold somebody's work."""
+    if path.exists():
+        raise InputError(f"{path}: exists already; name another file to write to, or move this one away")
 
 
 def inside(folder: str | Path, name: str, suffix: str) -> Path:

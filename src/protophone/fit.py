@@ -16,7 +16,7 @@ from torch import Tensor
 
 from protophone.audition import Audition
 from protophone.crops import CropSampler
-from protophone.data import NOBODY, Pack
+from protophone.data import Pack
 from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder, Moments, Normalization
 from protophone.encoders.content import ContentVQVAE
@@ -32,7 +32,7 @@ from protophone.melody import pack_melody, pack_pitch_units
 from protophone.progress import Stage, silent
 from protophone.tape import Tape
 from protophone.train import Run, TrainConfig, train
-from protophone.types import AudioBatch, FeatureBatch, Recording
+from protophone.types import NOBODY, AudioBatch, FeatureBatch, Recording
 from protophone.vad import Segment
 from protophone.vocoders import VocoderSettings
 from protophone.vocoders.base import Vocoder

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from protophone.crops import CropSampler
-from protophone.data import NOBODY, Pack
+from protophone.data import Pack
 from protophone.encoders.pitch import ENOUGH, PitchVQVAE, PitchVQVAEConfig, VoicePitch
 from protophone.errors import InputError
 from protophone.features.pitch import PitchConfig, PitchTracker
 from protophone.progress import Stage, silent
 from protophone.tape import Tape
 from protophone.train import Run, TrainConfig, train
-from protophone.types import FrameGrid, Recording
+from protophone.types import NOBODY, FrameGrid, Recording
 from protophone.vad import Segment
 
 __all__ = ["fit_pitch", "pack_melody", "pack_pitch", "pack_pitch_units", "pitch_of_voices"]

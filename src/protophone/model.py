@@ -19,7 +19,6 @@ from protophone.encoders import EncoderConfig
 from protophone.encoders.pitch import PitchVQVAE, VoicePitch, read_pitch
 from protophone.errors import AudioError, BundleError, InputError
 from protophone.features.pitch import PitchConfig
-from protophone.features.speaker import load_embedder
 from protophone.parts import filled
 from protophone.speaking import Vocoders, deliver, speak_stream
 from protophone.tape import Tape
@@ -79,6 +78,12 @@ class Model:
         self.pitch: PitchVQVAE | None = None
         if "pitch" in bundle.parts:
             self.pitch = read_pitch(bundle.part("pitch"), bundle.folder / "pitch").to(self.device)
+            if self.pitch.grid.sample_rate != self.encoder.sample_rate:
+                raise BundleError(
+                    f"{bundle.folder}: its pitch units are of sound at {self.pitch.grid.sample_rate} Hz, its encoder "
+                    f"takes {self.encoder.sample_rate} Hz; train them again with "
+                    f"--set 'pitch.tracker.sample_rate = {self.encoder.sample_rate}'"
+                )
         #: The one vocoder it speaks with, where one was named.
         self.vocoder = vocoder
         self._vocoders = Vocoders(bundle, self.encoder, self.device, vocoder)
@@ -120,10 +125,9 @@ class Model:
         if self.pitch is None:
             return units
         track = self.pitch.config.tracker.build().track_blocks(blocks).to(self.device)
-        name = units.voice if isinstance(units.voice, str) else None
-        (lies,) = self.pitch.statistics(track, [name])
+        (lies,) = self.pitch.statistics(track, [units.speaker])
         pitch = self.pitch.encode(track, [lies])
-        known = name in self.pitch.voices
+        known = units.speaker in self.pitch.voices
         return replace(units, pitch=pitch, pitch_statistics=None if known else (lies.mean, lies.deviation))
 
     def represent(self, source: str | Path | Recording | np.ndarray) -> FeatureBatch:
@@ -135,7 +139,7 @@ class Model:
 
         ``InputError`` where the bundle has none that did, ``AudioError`` where less than a second of it is voiced.
         """
-        embedder = load_embedder(self._vocoders.embedder)
+        embedder = self._vocoders.embedder
         if isinstance(source, np.ndarray):
             name, samples = "array", _mono(source)
         else:
@@ -226,8 +230,9 @@ def _device(name: str) -> torch.device:
     """The device of that name; ``InputError`` where there is none."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA says so with the latter
+        torch.zeros(1, device=device).item()
+    # Torch built without CUDA says so by an assertion; "meta" is a device that holds no numbers.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use cpu") from None
     return device
 

@@ -10,6 +10,7 @@ from protophone.config import dump
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAE
 from protophone.errors import BundleError
+from protophone.features.speaker import SpeakerEmbedder
 from protophone.vocoders.base import Vocoder
 
 __all__ = ["encoder_part", "filled", "voice_part"]
@@ -35,7 +36,7 @@ def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
     return Part(dump(encoder.config), _kept(encoder), facts)
 
 
-def voice_part(vocoder: Vocoder, embedder: str | None = None, pitch: PitchVQVAE | None = None) -> Part:
+def voice_part(vocoder: Vocoder, embedder: SpeakerEmbedder | None = None, pitch: PitchVQVAE | None = None) -> Part:
     """What a bundle keeps of a vocoder; the judges that trained it stay behind.
 
     ``embedder`` made the embeddings of voices that it learned to take, ``pitch`` the pitch units that it may be told.
@@ -46,7 +47,7 @@ def voice_part(vocoder: Vocoder, embedder: str | None = None, pitch: PitchVQVAE 
         "codebook": vocoder.codebook,
         "pitch": vocoder.pitch_input,
         "pitch_codebook": told,
-        "embedder": embedder,
+        "embedder": None if embedder is None else embedder.settings,
     }
     return Part(dump(vocoder.config), _kept(vocoder), facts)
 

@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from protophone.bundle import Bundle, add_part, add_voice, write_bundle
+from protophone.bundle import Bundle, add_part, add_voice, name_fault, write_bundle
 from protophone.codec import ContextConfig, EntropyModel, fit_entropy
 from protophone.config import KIND, config, dump, load, tables
 from protophone.corpus import encode_corpus
 from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
-from protophone.errors import InputError
+from protophone.errors import ConfigError, InputError
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
@@ -80,6 +80,10 @@ class VoiceRecipe:
     voice: Annotated[VocoderSettings, KIND]
     embedder: str = "resemblyzer"
     train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if fault := name_fault(self.name):
+            raise ConfigError(f"name {self.name!r} {fault}")
 
 
 @config
@@ -152,11 +156,15 @@ def run_recipe(
             embedder=embedder,
             **options,
         )
-        named = None if embedder is None else recipe.embedder
-        add_voice(recipe.bundle, recipe.name, voice_part(vocoder, named, model.pitch))
+        add_voice(recipe.bundle, recipe.name, voice_part(vocoder, embedder, model.pitch))
         return Path(recipe.bundle)
     if isinstance(recipe, PitchRecipe):
-        Bundle(recipe.bundle)  # better said before the training that there is none
+        # Better said before the training than after it.
+        rate, own = Bundle(recipe.bundle).facts["encoder"]["sample_rate"], recipe.pitch.tracker.sample_rate
+        if rate != own:
+            raise ConfigError(
+                f"pitch.tracker.sample_rate {own}: {recipe.bundle} takes sound at {rate} Hz; write this number"
+            )
         pitch, _ = fit_pitch(recordings, recipe.pitch, recipe.train, folder, **options)
         add_part(recipe.bundle, "pitch", pitch_part(pitch))
         return Path(recipe.bundle)

@@ -14,6 +14,7 @@ from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAE, VoicePitch
 from protophone.errors import InputError, UnitsError
 from protophone.features.contour import PitchBatch
+from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.parts import filled
 from protophone.types import UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
@@ -53,9 +54,18 @@ class Vocoders:
         return self.voices[0]
 
     @property
-    def embedder(self) -> str:
-        """Who embeds voices that have no name; ``InputError`` where no vocoder learned to take such."""
-        return self._folders[self._taking_embeddings()]["embedder"]
+    def embedder(self) -> SpeakerEmbedder:
+        """Who embeds voices that have no name; ``InputError`` where no vocoder learned to take such, or of another."""
+        folder = self._taking_embeddings()
+        wanted = self._folders[folder]["embedder"]
+        found = load_embedder(wanted["embedder"])
+        if found.weights != wanted["weights"]:
+            raise InputError(
+                f"{self._bundle.folder}: its vocoder {folder} takes voices as embedded by {wanted['embedder']} with "
+                f"weights {wanted['weights']} ({wanted['package']}), found are {found.weights} ({found.package}); "
+                "install these, or train the vocoder again"
+            )
+        return found
 
     def folder(self, voice: str | Tensor) -> str:
         """The vocoder that speaks as ``voice``, a name or an embedding; ``InputError`` where there is none."""
@@ -87,10 +97,10 @@ class Vocoders:
                     f"{self._encoder.codebook.hash}; train the voice on this bundle"
                 )
             told, has = part.facts.get("pitch_codebook"), self._bundle.parts.get("pitch", {}).get("codebook")
-            if told is not None and told != has:
+            if part.facts.get("pitch") == "units" and (told is None or told != has):
                 raise UnitsError(
-                    f"{path}: is told pitch units of codebook {told}, this bundle's are of {has}; train the voice on "
-                    "this bundle"
+                    f"{path}: is told pitch units of codebook {told or 'unknown'}, this bundle's are of {has}; train "
+                    "the voice on this bundle"
                 )
             config = parse(_ANY_VOCODER, part.config, source=str(path))
             vocoder = config.build(self._encoder.codebook, self._encoder.grid, tuple(part.facts["speakers"]))
@@ -118,9 +128,9 @@ def deliver(
         raise UnitsError("this vocoder must be told the melody, and these units have none; encode the recording again")
     target = coder.pooled if target is None else target
     if wanted == "units" and delivery == Delivery():
-        return units.pitch
-    own = coder.voices.get(units.voice) if isinstance(units.voice, str) else None
-    source = VoicePitch(*units.pitch_statistics) if units.pitch_statistics else own or coder.pooled
+        return coder.check_units(units.pitch)
+    own = coder.pooled if units.speaker is None else coder.voices.get(units.speaker, coder.pooled)
+    source = VoicePitch(*units.pitch_statistics) if units.pitch_statistics else own
     pitch = UnitBatch(
         units.pitch.codes.to(coder.mean.device),
         units.pitch.lengths.to(coder.mean.device),

@@ -16,6 +16,7 @@ from torch import Tensor
 from protophone.errors import UnitsError
 
 __all__ = [
+    "NOBODY",
     "AudioBatch",
     "Codebook",
     "FeatureBatch",
@@ -25,6 +26,8 @@ __all__ = [
     "UnitBatch",
     "Utterance",
 ]
+
+NOBODY = "speaker"  # the name of whoever speaks where no speaker is named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +247,13 @@ class Utterance:
     def __post_init__(self) -> None:
         if len(self.content) != 1 or (self.pitch is not None and len(self.pitch) != 1):
             raise ValueError("an utterance holds the units of one recording")
+
+    @property
+    def speaker(self) -> str | None:
+        """The name of who speaks, ``NOBODY`` where none is said; None for an embedding."""
+        if self.voice is None:
+            return NOBODY
+        return self.voice if isinstance(self.voice, str) else None
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,19 @@ def test_stream_is_whole_on_babble(name):
 
 
 @members
+def test_nothing_past_the_stated_lookahead_changes_a_unit(name):
+    encoder, sound = _encoder(name), babble(4, seed=6)
+    if encoder.normalization == "recording":
+        assert encoder.lookahead is None
+        return
+    (before,) = _codes(encoder, sound)
+    for unit in (0, 5):
+        end = unit * encoder.grid.hop + encoder.lookahead
+        changed = np.concatenate([sound[:end], babble(2, seed=9)])
+        np.testing.assert_array_equal(_codes(encoder, changed)[0][:, : unit + 1], before[:, : unit + 1])
+
+
+@members
 def test_stream_is_whole_on_recordings(name):
     encoder = _encoder(name)
     for sound, block, chunk in zip(_clips(), cycle((4000, 16000, 777)), cycle((60, 333, 100, 21)), strict=False):

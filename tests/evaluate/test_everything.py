@@ -143,6 +143,13 @@ def test_a_run_stopped_again_and_again_ends_as_an_unbroken_one(evaluate, whole, 
     assert one == other
 
 
+def test_evaluations_that_share_a_folder_ask_their_judges_once(evaluate, whole, tmp_path):
+    before = evaluate.judge.heard, len(evaluate.asked)
+    evaluate(tmp_path / "out", asr="any", work=whole[0])
+    assert (evaluate.judge.heard, len(evaluate.asked)) == before
+    assert not (tmp_path / "out" / "work").exists()
+
+
 def test_without_references_and_extras_the_rest_is_measured(evaluate, tmp_path, monkeypatch):
     def absent(measure):
         raise InputError("pystoi cannot be used; pip install 'protophone[mos]'")

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 from cyclopts import App, Parameter
@@ -31,6 +32,9 @@ for command in (discover, encode, decode, convert, compress, decompress, evaluat
 def main() -> None:
     """Runs the command line: 0 done, 1 with one line for a fault the user can mend, 2 for a wrong call."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing half-written is left
+    for stream in (sys.stdout, sys.stderr):  # a file's name may be any bytes
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(exit_on_error=False, print_error=True)
     except ProtophoneError as error:

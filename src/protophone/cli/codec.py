@@ -38,24 +38,23 @@ def compress(
     from protophone import audio
     from protophone.codec import check_name, pack, read_entropy
     from protophone.errors import InputError
-    from protophone.files import atomic, refuse_unwritable
+    from protophone.files import atomic, refuse_file, refuse_unwritable
     from protophone.model import load
 
     if voice is not None and embed:
         raise InputError(f"--voice {voice} and --embed: a file says one or the other; leave one away")
     if out.suffix != ".ppn":
         raise InputError(f"{out}: packed units are written as .ppn; choose this suffix")
-    _refuse_existing(out)
+    refuse_file(out)
     refuse_unwritable(out)
     audio.probe(source)
     model = load(bundle, device=device)
     entropy = read_entropy(model.bundle)
     if voice is not None:
         check_name(voice, entropy.voices)
+    heard = model.heard(source).embedding if embed else None
     units = model.encode(source, voice)
-    if embed:
-        units = replace(units, voice=model.heard(source).embedding)
-    data = pack(units, entropy)
+    data = pack(replace(units, voice=heard) if embed else units, entropy)
     with atomic(out) as temporary:
         temporary.write_bytes(data)
     seconds = units.num_samples / model.sample_rate
@@ -84,10 +83,11 @@ def decompress(
     from protophone import audio
     from protophone.codec import read_entropy, unpack
     from protophone.errors import InputError
+    from protophone.files import refuse_file
     from protophone.model import load
 
     audio.check_writable(out)
-    _refuse_existing(out)
+    refuse_file(out)
     data = source.read_bytes()
     model = load(bundle, device=device)
     units = unpack(data, read_entropy(model.bundle), str(source))
@@ -100,10 +100,3 @@ def decompress(
         for part in model.speak_stream(units, voice):
             add(part)
     print(f"{out}: {units.num_samples / model.sample_rate:.1f} s")
-
-
-def _refuse_existing(out: Path) -> None:
-    from protophone.errors import InputError
-
-    if out.exists():
-        raise InputError(f"{out}: exists already; name another file to write to, or move this one away")

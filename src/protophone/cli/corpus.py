@@ -25,10 +25,10 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
     """
     from protophone.cli.progress import left_out
     from protophone.errors import InputError
+    from protophone.files import refuse_file
     from protophone.manifest import build, write
 
-    if out.exists():  # it may have been corrected by hand
-        raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
+    refuse_file(out)
     found, failures = build(recordings, speaker_from, probe=True)
     left_out((recording.id, str(error)) for recording, error in failures)
     if not found:
@@ -185,6 +185,7 @@ def convert(
     from protophone import audio
     from protophone.delivery import Delivery
     from protophone.errors import InputError
+    from protophone.files import refuse_file
     from protophone.model import load
 
     if voice is not None and like is not None:
@@ -194,8 +195,7 @@ def convert(
     for recording in (source, like):
         if recording is not None:
             audio.probe(recording)
-    if out.exists():
-        raise InputError(f"{out}: exists already; name another file to write to, or move this one away")
+    refuse_file(out)
     model = load(bundle, device=device, vocoder=vocoder)
     target = voice if like is None else model.heard(like)
     parts = model.convert_stream(source, target, delivery, speaker=speaker)

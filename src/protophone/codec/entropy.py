@@ -87,7 +87,10 @@ class EntropyModel:
             }
             return cls(config, content, pitch, voices, models, part.facts["measured"])
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"{_SOURCE}: does not fit the facts beside it ({error}); copy the bundle again") from None
+            raise BundleError(
+                f"{_SOURCE}: does not fit the facts beside it ({error}); copy the bundle "
+                "again, or fit its entropy model again"
+            ) from None
 
     def voice_index(self, voice: str | Tensor | None) -> int:
         """The number that stands for a voice in contexts: the last of all for those that are not known."""

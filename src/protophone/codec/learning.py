@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from protophone.codec.context import ContextModel
 from protophone.config import Count, Positive, Share, config
+from protophone.errors import ConfigError, InputError
 from protophone.progress import Advance
 
 __all__ = ["ContextConfig", "Examples", "learn", "steps_of"]
@@ -45,6 +46,11 @@ class ContextConfig:
     dropout: Share = 0.15
     blank: Share = 0.05
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "blank"):
+            if getattr(self, name) == 1:
+                raise ConfigError(f"entropy.{name} 1 leaves nothing to learn from; write a smaller share")
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,11 @@ def learn(examples: Examples, settings: ContextConfig, advance: Advance) -> tupl
         schedule.step()
         if (step + 1) % -(-steps // _LOOKS) == 0 or step + 1 == steps:
             found = _bits(network, contexts[unheard], symbols[unheard]) if len(unheard) else -float(step)
+            if not math.isfinite(found + loss.item()):
+                raise InputError(
+                    f"the entropy model's loss is no number at step {step}; fit it with a smaller rate, for example "
+                    f"--set 'entropy.rate = {settings.rate / 3:.1g}'"
+                )
             if found < best[0]:
                 best = found, {name: table.detach().clone() for name, table in network.tables().items()}
         advance(1, note=f"{loss.item() / math.log(2):.2f} bits a code")

@@ -101,7 +101,9 @@ class Encoder(nn.Module, ABC):
         """Samples from the beginning of a unit's span to the last that it depends on; None of a whole recording."""
         if self.normalization == "recording":
             return None
-        return (self.reduction + self.context[1] + self.features.ahead) * self.features.grid.hop
+        grid = self.features.grid
+        frames = self.reduction + self.context[1] + self.features.ahead
+        return frames * grid.hop + max(0, grid.window - grid.hop)
 
     @property
     @abstractmethod

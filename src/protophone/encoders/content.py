@@ -40,11 +40,11 @@ class ContentVQVAEConfig:
     kind: Literal["content"] = "content"
     features: LogMelConfig = LogMelConfig(n_fft=1024, window_length=1024)
     normalization: Normalization = "corpus"
-    time_reduction: Literal[2, 4, 8] = 2
-    quantizer: VQConfig = VQConfig(num_units=512, dim=64, bits=8.0)
-    channels: Count = 320
+    time_reduction: Literal[2, 4, 8] = 4
+    quantizer: VQConfig = VQConfig(num_units=2048, dim=64, bits=10.2)
+    channels: Count = 352
     encoder_blocks: Count = 5
-    decoder_blocks: Count = 8
+    decoder_blocks: Count = 6
     fine_channels: Count = 192
     fine_blocks: Count = 3
     speaker_dim: Count = 64

@@ -53,6 +53,7 @@ def evaluate_all(
     like: str | Path | None = None,
     delivery: Delivery = _AS_RECORDED,
     vocoder: str | None = None,
+    work: str | Path | None = None,
     seed: int = 0,
     device: str = "cpu",
     stage: Stage = silent,
@@ -61,10 +62,12 @@ def evaluate_all(
 
     They are spoken in ``voice``, without one each in its own, by ``vocoder`` where the bundle has several; with
     ``like``, in the voice of that recording. Of ``speakers`` alone, where some are named.
+    What recognisers hear is kept in ``work``, without one in ``out``.
     What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
     was left out, with the reason. An interrupted run goes on in ``out``.
     """
     out = Path(out)
+    kept = out if work is None else Path(work)
     if not (out / "units").is_dir():
         refuse_existing(out)
     found = [each for each in recordings_of(recordings, split) if not speakers or each.speaker in speakers]
@@ -130,12 +133,12 @@ def evaluate_all(
     if asr is None:
         results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
     else:  # what asr names was asked for: its faults are errors, not something left out
-        results.add(measure(pairs, [], replace(each, asr=asr), work=out, stage=stage))
+        results.add(measure(pairs, [], replace(each, asr=asr), work=kept, stage=stage))
     for name, (some, measures) in wanted.items():
         if not some:
             continue
         try:
-            results.add(measure(some, others, measures, work=out, stage=stage))
+            results.add(measure(some, others, measures, work=kept, stage=stage))
         except InputError as error:
             results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
     return results

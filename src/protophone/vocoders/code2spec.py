@@ -189,13 +189,6 @@ class Code2Spec(Vocoder):
         magnitude = self.magnitude(scaled)
         return magnitude_to_mel(magnitude, self.grid.sample_rate, self.config.n_fft, _BANDS).clamp_min(1e-10).log()
 
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The judge steps before the inverter."""
-        judged = list(self.judge.parameters()) if self.judge is not None else []
-        theirs = {id(parameter) for parameter in judged}
-        inverter = [parameter for parameter in self.parameters() if id(parameter) not in theirs]
-        return {"discriminator": judged, "inverter": inverter} if judged else {"inverter": inverter}
-
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
         """Equations 6 to 9 on crops of codes (``frames``) and samples (``target``)."""
         codes = batch.frames.long().transpose(1, 2)
@@ -221,4 +214,4 @@ class Code2Spec(Vocoder):
             fooled = generator_loss(self.judge(fake), self.config.adversary)
             self.figures["adversarial"] = fooled.detach()
             loss = loss + self.config.adversarial_weight * fooled
-        yield "inverter", loss
+        yield "vocoder", loss

@@ -63,6 +63,8 @@ class HiFiGANConfig:
                     f"voice.kernels {list(self.kernels)} do not fit voice.rates {list(self.rates)}: each kernel is its "
                     "rate, or more by an even number; twice the rate (and one more where that is odd) serves"
                 )
+        if not self.block_kernels or not self.dilations:
+            raise ConfigError("voice.block_kernels and voice.dilations each name one or more; write the published ones")
         if any(kernel % 2 == 0 for kernel in self.block_kernels):
             raise ConfigError(f"voice.block_kernels {list(self.block_kernels)} must be odd, to have a middle")
         if not self.speaker and self.embedding_dim is not None:
@@ -171,13 +173,6 @@ class HiFiGAN(Vocoder):
                 f"{told} pitch units, and {units} content units need {needed}; give both of the same recording"
             )
         return pitch.codes[:1, 0, :needed].repeat_interleave(grid.hop // hop, 1)[:, :units]
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The judges step before the vocoder."""
-        judged = list(self.judge.parameters()) if self.judge is not None else []
-        theirs = {id(parameter) for parameter in judged}
-        vocoder = [parameter for parameter in self.parameters() if id(parameter) not in theirs]
-        return {"discriminator": judged, "vocoder": vocoder} if judged else {"vocoder": vocoder}
 
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
         """Judges and bands on crops of codes (``frames``), pitch units (``pitch``) and samples (``target``)."""

@@ -74,7 +74,9 @@ def read_published(
     published = read_json(about)
     whole = read_torch(path)
     weights = whole.get("generator") if isinstance(whole, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(weight, Tensor) for weight in weights.values()):
+    if not isinstance(weights, dict) or any(
+        not isinstance(name, str) or not isinstance(weight, Tensor) for name, weight in weights.items()
+    ):
         raise InputError(f"{path}: holds no dict of weights named 'generator'; give a unit HiFi-GAN checkpoint (g_*)")
     config = _config(published, weights, about)
     entries = (1, weights["dict.weight"].shape[0])
@@ -174,7 +176,7 @@ def _fill(vocoder: HiFiGAN, weights: Mapping[str, Tensor], path: Path) -> None:
                 ours[f"{layer}.{_NORM}"] = weight
             case "weight_v":
                 ours[f"{layer}.{_DIRECTION}"] = weight
-            case "weight":  # normalised for good, as its authors do before they speak
+            case "weight" if weight.ndim:  # normalised for good, as its authors do before they speak
                 ours[f"{layer}.{_NORM}"] = weight.flatten(1).norm(dim=1).view(-1, 1, 1)
                 ours[f"{layer}.{_DIRECTION}"] = weight
             case _:

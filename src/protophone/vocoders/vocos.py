@@ -168,7 +168,7 @@ class Vocos(Vocoder):
 
     def _contour(self, pitch: UnitBatch | PitchBatch | None, units: int) -> Tensor:
         """The melody in Hz, ``[1, step]``, as long as ``units``; ``UnitsError`` where it is not what is due."""
-        if not isinstance(pitch, PitchBatch) or pitch.grid.hop != _STEP:
+        if not isinstance(pitch, PitchBatch) or pitch.grid != FrameGrid(self.grid.sample_rate, _STEP):
             raise UnitsError(
                 "this voice must be told the melody, a contour every 5 ms; encode with a bundle of pitch units"
             )
@@ -187,13 +187,6 @@ class Vocos(Vocoder):
         of_noise = 0.5 * math.log(float(torch.hann_window(_N_FFT).square().sum()))
         last: Any = self.head[-1]
         last.bias[: 2 * _BINS] = (spectrum - of_noise - 0.5 * math.log(2)).repeat(2)
-
-    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The judges step before the vocoder."""
-        judges = [] if self.judge is None else list(self.judge.parameters())
-        theirs = set(map(id, judges))
-        own = [parameter for parameter in self.parameters() if id(parameter) not in theirs]
-        return ({"discriminator": judges} if judges else {}) | {"vocoder": own}
 
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
         """How far the spectra of what is said are from those of the recording, and what the judges hold of it."""

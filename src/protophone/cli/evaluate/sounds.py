@@ -113,6 +113,7 @@ def everything(
     like: Path | None = None,
     pitch: str = "target",
     vocoder: str | None = None,
+    work: Path | None = None,
     seed: Seed = 0,
     device: str = "cpu",
     json: bool = False,
@@ -151,6 +152,9 @@ def everything(
         The melody: target, copy, flat or a shift such as shift:+2st, as of convert.
     vocoder
         Which of the bundle's vocoders speaks, where it has several.
+    work
+        A folder for what recognisers hear, where several evaluations of the same recordings shall share it; without
+        it, --out.
     seed
         Of everything random.
     device
@@ -180,6 +184,7 @@ def everything(
         like=like,
         delivery=Delivery(pitch),
         vocoder=vocoder,
+        work=work,
         seed=seed,
         device=device,
         stage=bar,

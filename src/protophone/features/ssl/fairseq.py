@@ -96,7 +96,7 @@ def _convolutions(path: str | Path, stated: Any) -> list[tuple[int, int, int]]:
     """
     try:
         layers = _sum(ast.parse(str(stated), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"{path}: conv_feature_layers {str(stated)[:60]!r} is no list of layers ({error})") from error
     if not layers or any(len(layer) != 3 or any(type(n) is not int or n < 1 for n in layer) for layer in layers):
         raise InputError(f"{path}: conv_feature_layers {str(stated)[:60]!r} is no list of (channels, kernel, stride)")

@@ -6,6 +6,8 @@ first (``fairseq.py``), so that a model is the same, to its hash, whichever file
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,26 +83,36 @@ def blank(settings: dict[str, Any], layer: int, tap: Tap, source: str = "bundle"
         from transformers import AutoConfig, AutoModel
     except ImportError as error:
         raise InputError("transformers is not installed; pip install 'protophone[ssl]'") from error
-    try:
+    with _usable(source):
         config = AutoConfig.for_model(**settings)
         layers, stable = config.num_hidden_layers, config.do_stable_layer_norm
-        if layer > layers:
-            raise ConfigError(f"{source}: layer {layer} of a model of {layers}; give one from 0 to {layers}")
-        if tap == "final_norm" and not (stable and layer == layers):
-            raise ConfigError(
-                f"{source}: final_norm is what the last of {layers} layers gives in models with a norm after it"
-                f"{'' if stable else ', which this one has not'}; take after_residual"
-            )
+        fits = layer <= layers
+    if not fits:
+        raise ConfigError(f"{source}: layer {layer} of a model of {layers}; give one from 0 to {layers}")
+    if tap == "final_norm" and not (stable and layer == layers):
+        raise ConfigError(
+            f"{source}: final_norm is what the last of {layers} layers gives in models with a norm after it"
+            f"{'' if stable else ', which this one has not'}; take after_residual"
+        )
+    with _usable(source):
         config.num_hidden_layers = layer
         config.mask_time_prob = config.mask_feature_prob = 0.0  # training's; leaves out the vector that masks
         config.add_adapter = False
         with torch.device("meta"):
             network = AutoModel.from_config(config, dtype=torch.float32)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{source}: its config.json cannot be used ({error}); fetch the model again") from error
     if stable and tap != "final_norm":
         network.encoder.layer_norm = nn.Identity()
     return network
+
+
+@contextmanager
+def _usable(source: str) -> Iterator[None]:
+    """``InputError`` for whatever transformers makes of settings of a wrong kind: its own errors share no family."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"{source}: its config.json cannot be used ({said}); fetch the model again") from error
 
 
 def digest(network: nn.Module) -> str:
@@ -152,8 +164,11 @@ def _files(folder: Path, weights: str) -> list[Path]:
     index = folder / f"{weights}.index.json"
     if not index.is_file():
         return []
-    parts = read_json(index).get("weight_map", {}).values()
-    return [folder / Path(str(part)).name for part in sorted(set(parts))]
+    stated = read_json(index)
+    places = stated.get("weight_map") if isinstance(stated, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(part, str) for part in places.values()):
+        raise InputError(f"{index}: no weight_map of names to files in it; fetch the model again")
+    return [folder / Path(part).name for part in sorted(set(places.values()))]
 
 
 def _weights(folder: Path, kind: str) -> dict[str, Tensor]:

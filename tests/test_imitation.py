@@ -1,0 +1,96 @@
+"""A voice heard once: a vocoder that learned to take embeddings, from its recipe to a file that holds a voice."""
+
+import json
+
+import pytest
+import soundfile
+import torch
+
+from protophone import audio
+from protophone.bundle import Bundle, add_part, add_voice, write_bundle
+from protophone.cli.codec import compress, decompress
+from protophone.cli.corpus import convert
+from protophone.codec import ContextConfig, read_entropy, unpack
+from protophone.encoders.pitch import pitch_part
+from protophone.errors import InputError
+from protophone.features.speaker import SpeakerEmbedder
+from protophone.model import load
+from protophone.parts import encoder_part
+from protophone.recipe import DataConfig, EntropyRecipe, VoiceRecipe, run_recipe
+from protophone.train import TrainConfig
+from protophone.vocoders.vocos import VocosConfig
+from tests.conftest import babble
+from tests.test_pitch_units import started
+from tests.test_speaking import NAMES, NARROW, content
+
+
+class Tilt(SpeakerEmbedder):
+    """A voice is how its energy is spread over four bands."""
+
+    name, package, weights = "tilt", "none 1", "00ff"
+    sample_rate, shortest, dim = 16000, 400, 4
+
+    def _vectors(self, audio):
+        spectra = [torch.fft.rfft(torch.from_numpy(audio[row])).abs() for row in range(len(audio.lengths))]
+        return torch.stack([torch.stack([band.mean() for band in each.chunk(4)]) for each in spectra])
+
+
+@pytest.fixture
+def embedder(monkeypatch):
+    for place in ("recipe", "speaking"):
+        monkeypatch.setattr(f"protophone.{place}.load_embedder", lambda _: Tilt())
+
+
+@pytest.fixture
+def bundle(embedder, tiny_corpus, tmp_path):
+    folder = tmp_path / "bundle"
+    encoder = content()
+    write_bundle(folder, encoder_part(encoder, NAMES), {}, "")
+    add_part(folder, "pitch", pitch_part(started()))
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split=None)
+    training = TrainConfig(steps=3, batch=2, crop=40, device="cpu")
+    voice = VocosConfig(**NARROW, embedding_dim=4)
+    told = {"data": data, "bundle": str(folder)}
+    recipe = VoiceRecipe(**told, name="vocos", voice=voice, embedder="tilt", train=training)
+    run_recipe(recipe, tmp_path / "voice")
+    settings = ContextConfig(lags=2, hidden=8, dim=4, steps=20, batch=64)
+    run_recipe(EntropyRecipe(**told, entropy=settings), tmp_path / "entropy")
+    return folder
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    soundfile.write(tmp_path / "in.wav", babble(2.1, 5), 16000, subtype="PCM_16")
+    soundfile.write(tmp_path / "like.wav", babble(3.0, 8, pitch=210.0), 16000, subtype="PCM_16")
+    return tmp_path / "in.wav", tmp_path / "like.wav"
+
+
+def test_a_voice_heard_once_speaks(bundle, sounds, tmp_path):
+    source, like = sounds
+    assert Bundle(bundle).voices["vocos"]["embedder"] == Tilt().settings
+    model = load(bundle)
+    wanted = model.decode(model.encode(source), model.heard(like))
+    convert(bundle, source, tmp_path / "out.wav", like=like)
+    audio.write(tmp_path / "wanted.wav", wanted[0], 16000)
+    assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "wanted.wav").read_bytes()
+    assert not wanted.samples.equal(model.decode(model.encode(source)).samples)
+
+
+def test_a_file_holds_the_voice_that_was_heard(bundle, sounds, tmp_path):
+    source, _ = sounds
+    compress(source, tmp_path / "out.ppn", bundle=bundle, embed=True)
+    units = unpack((tmp_path / "out.ppn").read_bytes(), read_entropy(Bundle(bundle)))
+    model = load(bundle)
+    torch.testing.assert_close(units.voice, model.heard(source).embedding, atol=0.01, rtol=0)
+    assert units.pitch_statistics == pytest.approx(model.encode(source, "eve").pitch_statistics, abs=0.01)
+    decompress(tmp_path / "out.ppn", tmp_path / "out.wav", bundle=bundle)
+    audio.write(tmp_path / "wanted.wav", model.decode(units)[0], 16000)
+    assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "wanted.wav").read_bytes()
+
+
+def test_voices_of_another_embedder_are_refused(bundle, sounds):
+    part = Bundle(bundle).voice("vocos")
+    facts = {**part.facts, "embedder": {**part.facts["embedder"], "weights": "beef"}}
+    add_voice(bundle, "vocos", type(part)(part.config, part.weights, json.loads(json.dumps(facts))))
+    with pytest.raises(InputError, match=r"embedded by tilt with weights beef .*found are 00ff"):
+        load(bundle).heard(sounds[1])
