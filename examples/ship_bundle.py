@@ -31,7 +31,8 @@ LICENCE = "CC BY-SA 3.0"
 CARD = """# Units, voices and codec of the prompts
 
 **What it is.** Content units ({units}, {rate:g} a second), pitch units, an entropy model for both, and an inverse-STFT
-vocoder of five voices, of protophone. Learned from sound alone: no text, no alignment.
+vocoder of five voices, which takes the voice of a recording as well (embedded by Resemblyzer), of protophone. Learned
+from sound alone: no text, no alignment.
 
 **Data.** The train split of the Asterisk core sounds 1.6.1, {minutes:.0f} minutes of studio prompts: English and
 Spanish by Allison Smith, French by June Wallack, Italian by Carlo Flora, Russian by Maxim Topal (Debian packages

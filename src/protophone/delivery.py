@@ -25,7 +25,8 @@ class Delivery:
 
     ``target``: the recording's melody in the register (mean and deviation) of the voice that speaks. ``copy``: the
     recording's own, in hertz. ``flat``: level, at the mean of the voice. ``shift:+2st``: as ``target``, that many
-    semitones higher or, with a minus, lower. Raises ``InputError`` for anything else.
+    semitones higher or, with a minus, lower. What would lie below 40 Hz or above 1000 is sung there. Raises
+    ``InputError`` for anything else.
     """
 
     pitch: str = "target"

@@ -38,7 +38,7 @@ class ContentVQVAEConfig:
     """
 
     kind: Literal["content"] = "content"
-    features: LogMelConfig = LogMelConfig(n_fft=1024, window_length=1024)
+    features: LogMelConfig = LogMelConfig(n_fft=1024, window_length=1024, floor=4.5e-5)
     normalization: Normalization = "corpus"
     time_reduction: Literal[2, 4, 8] = 4
     quantizer: VQConfig = VQConfig(num_units=2048, dim=64, bits=10.2)
