@@ -128,4 +128,6 @@ def test_mfcc_and_deltas_are_librosas_on_recordings(name):
 def test_log_mel_is_librosas():
     sound = babble(1.0)
     power = librosa.feature.melspectrogram(y=sound, sr=16000, n_fft=400, hop_length=160, n_mels=80).T
-    alike(features(LogMelConfig().build(), sound)[0], np.log(np.maximum(power, 1e-10))[:100])
+    wanted = np.log(np.maximum(power, 1e-10))[:100]
+    # Both are float32: where a band is 80 dB below the loudest, processors differ in its fourth digit.
+    np.testing.assert_allclose(features(LogMelConfig().build(), sound)[0], wanted, rtol=0, atol=1e-3)
