@@ -22,6 +22,7 @@ from protophone.errors import InputError, ProtophoneError
 from protophone.evaluate.compare import write_comparison
 from protophone.evaluate.everything import evaluate_all
 from protophone.evaluate.results import write_results
+from protophone.files import atomic_folder
 from protophone.recipe import load_recipe, run_recipe
 
 CELLS = {
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
     """Trains and scores the cells, and writes them beside each other."""
     bundle = args.out / "bundle"
     if not bundle.is_dir():
-        shutil.copytree(Bundle(args.bundle).folder, bundle)
+        with atomic_folder(bundle) as temporary:
+            shutil.copytree(Bundle(args.bundle).folder, temporary, dirs_exist_ok=True)
     elif Bundle(bundle).encoder().facts["codebook"] != Bundle(args.bundle).encoder().facts["codebook"]:
         raise InputError(f"{bundle}: holds vocoders of other units than {args.bundle}; name another --out")
     told = [f'data.recordings = "{args.manifest}"', f'bundle = "{bundle}"', f"train.minutes = {args.minutes:g}"]

@@ -4,8 +4,8 @@
 
 Four recordings that nothing was trained on become .ppn files and speech again, in their own voices and in others, along
 other melodies: ``demo/codec.html`` has the sounds and sizes. Then two voices of the shipped bundle speak its unit
-strings, and ``discover`` learns new units from what they said: ``demo/found/report.html``. Takes three minutes
-on two cores.
+strings, and ``discover`` learns new units from what they said: ``demo/found/report.html``. Takes three minutes on two
+cores.
 """
 
 import shutil

@@ -1,5 +1,7 @@
 import errno
+import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,3 +256,10 @@ def test_what_cannot_be_speech(rate):
     quiet = np.zeros(rate, np.float32)
     quiet[rate // 2] = 2**-15
     audio.check_speech(quiet, "tape", rate)
+
+
+def test_a_name_that_is_no_utf_8_is_told(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    path.write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match="its name is no UTF-8"):
+        audio.probe(path)

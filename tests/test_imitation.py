@@ -11,12 +11,13 @@ from protophone.bundle import Bundle, add_part, add_voice, write_bundle
 from protophone.cli.codec import compress, decompress
 from protophone.cli.corpus import convert
 from protophone.codec import ContextConfig, read_entropy, unpack
-from protophone.encoders.pitch import pitch_part
-from protophone.errors import InputError
+from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
+from protophone.errors import ConfigError, InputError
+from protophone.features.pitch import PitchConfig
 from protophone.features.speaker import SpeakerEmbedder
 from protophone.model import load
 from protophone.parts import encoder_part
-from protophone.recipe import DataConfig, EntropyRecipe, VoiceRecipe, run_recipe
+from protophone.recipe import DataConfig, EntropyRecipe, PitchRecipe, VoiceRecipe, run_recipe
 from protophone.train import TrainConfig
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
@@ -94,3 +95,16 @@ def test_voices_of_another_embedder_are_refused(bundle, sounds):
     add_voice(bundle, "vocos", type(part)(part.config, part.weights, json.loads(json.dumps(facts))))
     with pytest.raises(InputError, match=r"embedded by tilt with weights beef .*found are 00ff"):
         load(bundle).heard(sounds[1])
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ""])
+def test_a_recipe_calls_its_vocoder_what_a_folder_can_be(name):
+    with pytest.raises(ConfigError, match="name "):
+        VoiceRecipe(data=DataConfig(recordings="x"), bundle="b", name=name, voice=VocosConfig())
+
+
+def test_pitch_units_of_another_rate_are_refused_before_the_training(bundle, tiny_corpus, tmp_path):
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split=None)
+    pitch = PitchVQVAEConfig(tracker=PitchConfig(sample_rate=8000))
+    with pytest.raises(ConfigError, match=r"sample_rate 8000: .* takes sound at 16000 Hz"):
+        run_recipe(PitchRecipe(data=data, bundle=str(bundle), pitch=pitch), tmp_path / "pitch")

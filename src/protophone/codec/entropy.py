@@ -88,8 +88,8 @@ class EntropyModel:
             return cls(config, content, pitch, voices, models, part.facts["measured"])
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
-                f"{_SOURCE}: does not fit the facts beside it ({error}); copy the bundle "
-                "again, or fit its entropy model again"
+                f"{_SOURCE}: does not fit the facts beside it ({error}); copy the bundle again, or fit its entropy "
+                "model again"
             ) from None
 
     def voice_index(self, voice: str | Tensor | None) -> int:

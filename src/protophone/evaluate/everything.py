@@ -62,7 +62,7 @@ def evaluate_all(
 
     They are spoken in ``voice``, without one each in its own, by ``vocoder`` where the bundle has several; with
     ``like``, in the voice of that recording. Of ``speakers`` alone, where some are named.
-    What recognisers hear is kept in ``work``, without one in ``out``.
+    What recognisers hear and judges of quality find is kept in ``work``, without one in ``out``.
     What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
     was left out, with the reason. An interrupted run goes on in ``out``.
     """

@@ -153,8 +153,8 @@ def everything(
     vocoder
         Which of the bundle's vocoders speaks, where it has several.
     work
-        A folder for what recognisers hear, where several evaluations of the same recordings shall share it; without
-        it, --out.
+        A folder for what recognisers hear and judges of quality find, where several evaluations of the same recordings
+        shall share it; without it, --out.
     seed
         Of everything random.
     device
