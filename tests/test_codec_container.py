@@ -1,5 +1,7 @@
 """The .ppn file: the units that went in come out, in few bytes, and nothing wrong with it passes."""
 
+import binascii
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protophone.codec import describe, pack, unpack
-from protophone.codec.coder import RangeReader, RangeWriter, flat
+from protophone.codec.coder import LENGTHS, RangeReader, RangeWriter, flat
 from protophone.codec.voices import read_voice, write_voice
 from protophone.errors import InputError, UnitsError
 from tests.packing import assert_same, entropy_model, utterance
@@ -175,6 +177,23 @@ def test_a_rectified_embedding_takes_little_more_than_half_its_bytes():
 
 def test_damage_that_the_check_passes_is_still_no_traceback():
     """Bytes that no writer makes: the reader says so."""
-    reader = RangeReader(b"\xff" * 8)
-    with pytest.raises(InputError, match="copy the file again"):
+    reader = RangeReader(b"\xff" * 8, "a.ppn")
+    with pytest.raises(InputError, match=r"^a.ppn: no units were ever written as these bytes; copy it again$"):
         reader.get(flat(3))
+
+
+def test_a_length_that_the_bytes_cannot_hold_is_refused_at_once():
+    """A file of a few bytes that says it holds days of speech, its check in order."""
+    made = utterance(MODEL, 9000)
+    writer = RangeWriter()
+    writer.put_number(2**33 - 1, LENGTHS)
+    write_voice(writer, None, None, MODEL.voices)
+    body = pack(made, MODEL)[:5] + writer.finish()
+    data = body + (binascii.crc_hqx(body, 0xFFFF) ^ 0xFFFF).to_bytes(2, "big")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"^days.ppn: ends before its units do; copy it again$"):
+            unpack(data, MODEL, "days.ppn")
+        assert tracemalloc.get_traced_memory()[1] < 2**33 // 320 * 8 + 2**24  # one number a unit
+    finally:
+        tracemalloc.stop()

@@ -312,6 +312,47 @@ def test_what_cannot_be_used_is_said(folder, folders, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_size": "many"},
+        {"num_hidden_layers": None},
+        {"num_attention_heads": 0},
+        {"num_attention_heads": 7},
+        {"conv_dim": [8]},
+        {"conv_kernel": "wide"},
+        {"hidden_act": "no such"},
+        {"num_conv_pos_embedding_groups": 5},
+    ],
+)
+def test_settings_that_no_model_can_be_made_of_are_one_line(change, folder, tmp_path):
+    """Whatever transformers raises of them."""
+    shutil.copytree(folder, tmp_path / "odd")
+    path = tmp_path / "odd" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=r"odd: its config.json cannot be used \(.+\); fetch the model again") as caught:
+        SSLConfig(model=str(tmp_path / "odd"), layer=1).build()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("held", [[], {}, {"weight_map": ["a"]}, {"weight_map": {"a": 1}}, {"weight_map": {"a": None}}])
+def test_an_index_of_parts_that_is_none(held, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "parts")
+    (tmp_path / "parts" / "model.safetensors").unlink()
+    (tmp_path / "parts" / "model.safetensors.index.json").write_text(json.dumps(held))
+    with pytest.raises(InputError, match=r"model.safetensors.index.json: no weight_map of names to files in it"):
+        SSLConfig(model=str(tmp_path / "parts"), layer=1).build()
+
+
+def test_parts_outside_the_models_folder_are_not_read(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "parts")
+    (tmp_path / "parts" / "model.safetensors").rename(tmp_path / "model.safetensors")
+    places = {"weight_map": {"a": "../model.safetensors"}}
+    (tmp_path / "parts" / "model.safetensors.index.json").write_text(json.dumps(places))
+    with pytest.raises(InputError, match=r"parts/model.safetensors: cannot be read"):
+        SSLConfig(model=str(tmp_path / "parts"), layer=1).build()
+
+
+@pytest.mark.parametrize(
     ("change", "match"),
     [
         ({"cfg": None}, "without settings"),

@@ -23,6 +23,7 @@ _Categorical = constriction.stream.model.Categorical
 _FAMILY = _Categorical(perfect=False)
 LONGEST = 33  # bits of the largest number of samples: some days
 _CHUNK = 12  # bits of a number coded at once
+_BEYOND = 192  # bits that may be read behind a file's end: zeros that the writer left away, a word or two
 
 
 def scaled(weights: np.ndarray) -> np.ndarray:
@@ -100,21 +101,25 @@ class RangeWriter:
 
 
 class RangeReader:
-    """Gives the symbols back, asked with the same frequencies in the same order."""
+    """Gives the symbols back, asked with the same frequencies in the same order; ``source`` is ``data`` in messages."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, source: str = "data") -> None:
         padded = data.ljust(-(-len(data) // _WORD) * _WORD, b"\0")
         self._coder: Any = constriction.stream.queue.RangeDecoder(np.frombuffer(padded, dtype=">u4").astype(np.uint32))
         self.bits = 0.0
+        self._source = source
+        self._most = 8 * len(data) + _BEYOND
 
     def get(self, frequencies: np.ndarray) -> int:
-        """The next symbol under ``frequencies`` int64 ``[size]``."""
+        """The next symbol under ``frequencies`` int64 ``[size]``; ``InputError`` where there are no bytes for it."""
         if len(frequencies) == 1:
             return 0
+        if self.bits > self._most:
+            raise InputError(f"{self._source}: ends before its units do; copy it again")
         try:
             symbol = self._coder.decode(_Categorical((frequencies - 1).astype(np.float64), lazy=True, perfect=False))
         except AssertionError:  # no writer ever leaves the interval
-            raise InputError("no symbols were ever written as these bytes; copy the file again") from None
+            raise InputError(f"{self._source}: no units were ever written as these bytes; copy it again") from None
         self.bits += float(bits_of(frequencies[symbol]))
         return int(symbol)
 

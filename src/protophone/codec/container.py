@@ -43,7 +43,7 @@ def unpack(data: bytes, model: EntropyModel, source: str = "data") -> Utterance:
 
     ``InputError`` where they are none, damaged, cut off, of a newer version, or of another bundle.
     """
-    reader = RangeReader(_checked(data, model, source))
+    reader = RangeReader(_checked(data, model, source), source)
     num_samples = reader.get_number(LENGTHS)
     voice, statistics = read_voice(reader, model.voices)
     streams = [model.content]

@@ -27,6 +27,7 @@ __all__ = ["EntropyModel", "codes_of", "fit_entropy", "read_entropy"]
 
 _Heard = tuple[list[np.ndarray], str | Tensor | None]  # codes of each track, and who speaks
 _BLOCK = 2**20  # values worked on at once
+_READ = 1024  # codes whose contexts are laid out at once
 _SOURCE = "entropy/entropy.safetensors"
 
 
@@ -104,7 +105,7 @@ class EntropyModel:
         bits: dict[str, float] = {}
         for index, (track, own) in enumerate(zip(self.tracks, codes, strict=False)):
             before = np.concatenate([[-1], own[:-1]])
-            contexts = track.told(track.contexts(len(own), voice, list(codes[:index])), own)
+            contexts = track.told(track.contexts(range(len(own)), voice, list(codes[:index])), own)
             spent = repeats = 0.0
             step = max(1, _BLOCK // max(track.size, contexts.shape[1] * self.config.dim))
             for start in range(0, len(own), step):
@@ -121,14 +122,16 @@ class EntropyModel:
         tracks: list[np.ndarray] = []
         for track, count in zip(self.tracks, frames, strict=False):
             model = self.models[track.name]
-            contexts = track.contexts(count, voice, tracks)
             own = np.zeros(count, dtype=np.int64)
             history = np.full(track.lags, track.size)
-            for frame in range(count):
-                contexts[frame, 1 : 1 + track.lags] = history
-                own[frame] = reader.get(model.frequencies(contexts[frame : frame + 1])[0])
-                history[1:] = history[:-1].copy()
-                history[0] = own[frame]
+            for start in range(0, count, _READ):
+                frames = range(start, min(count, start + _READ))
+                contexts = track.contexts(frames, voice, tracks)
+                for frame, context in zip(frames, contexts, strict=True):
+                    context[1 : 1 + track.lags] = history
+                    own[frame] = reader.get(model.frequencies(context[None])[0])
+                    history[1:] = history[:-1].copy()
+                    history[0] = own[frame]
             tracks.append(own)
         return tracks
 
@@ -213,7 +216,7 @@ def _examples(
         own = codes[index]
         known = _number(voice, voices)
         symbols.append(own)
-        contexts.append(track.told(track.contexts(len(own), known, codes[:index]), own).astype(np.int32))
+        contexts.append(track.told(track.contexts(range(len(own)), known, codes[:index]), own).astype(np.int32))
         recordings.append(np.full(len(own), number))
     return Examples(
         np.concatenate(symbols),

@@ -79,15 +79,19 @@ class Track:
         seen = [source.name for source, ratio in self.sources for _ in range(ratio + 2 * _AROUND)]
         return ("voice", *[self.name] * self.lags, *seen)
 
-    def contexts(self, frames: int, voice: int, earlier: list[np.ndarray]) -> np.ndarray:
-        """Contexts int64 ``[frame, context]`` given the codes ``[frame]`` of earlier tracks, the track's own blank."""
-        parts = [np.full((frames, 1), voice), np.full((frames, self.lags), self.size)]
+    def contexts(self, frames: range, voice: int, earlier: list[np.ndarray]) -> np.ndarray:
+        """Contexts int64 ``[frame, context]`` of ``frames`` given all codes ``[frame]`` of earlier tracks.
+
+        The track's own codes are left blank.
+        """
+        parts = [np.full((len(frames), 1), voice), np.full((len(frames), self.lags), self.size)]
         for codes, (source, ratio) in zip(earlier, self.sources, strict=True):
+            low, high = frames.start * ratio - _AROUND, frames.stop * ratio + _AROUND
             width = ratio + 2 * _AROUND
-            padded = np.full(frames * ratio + width, source.size)
-            kept = codes[: frames * ratio + _AROUND]
-            padded[_AROUND : _AROUND + len(kept)] = kept
-            parts.append(sliding_window_view(padded, width)[: frames * ratio : ratio])
+            padded = np.full(max(high - low, width), source.size)
+            kept = codes[max(0, low) : high]
+            padded[max(0, -low) : max(0, -low) + len(kept)] = kept
+            parts.append(sliding_window_view(padded, width)[: len(frames) * ratio : ratio])
         return np.concatenate(parts, 1)
 
     def told(self, contexts: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -31,6 +31,9 @@ Melody = tuple[float, float] | None
 def write_voice(writer: RangeWriter, voice: Voice, melody: Melody, names: tuple[str, ...]) -> None:
     """Writes a voice: one of ``names``, a vector float ``[dim]``, or None; and its ``melody``, if told.
 
+    Of a melody whose mean F0 lies outside 40 to 640 Hz, or whose deviation is above 0.765 (a factor of 2.15), the
+    nearest that can be written is.
+
     ``InputError`` for a name that is not among them, and for a vector that has no direction.
     """
     kinds = flat(len(names) + 2)

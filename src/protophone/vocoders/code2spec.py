@@ -98,8 +98,6 @@ class Code2Spec(Vocoder):
         self.voices = voices
         self.codebook = codebook.hash
         self.repeat = grid.hop // config.hop
-        # Convolutions see as many frames on each side, which lie at most as many units away.
-        self.context = -(-config.layers * (max(_KERNELS) // 2) // self.repeat)
         self.register_buffer("vectors", codebook.vectors.clone())
         bins = config.n_fft // 2 + 1
         self.speakers = nn.Embedding(len(voices), config.speaker_dim)
