@@ -1,5 +1,6 @@
 """Every shipped recipe loads, says what it means by keys that exist, and builds on the CPU."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,24 @@ def test_the_command_line_answers_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_vocoders_that_are_set_beside_each_other_differ_in_what_they_are_told(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    spec = importlib.util.spec_from_file_location("voices_benchmark", ROOT / "benchmarks" / "voices.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    told = {}
+    for name, (config, *overrides) in module.CELLS.items():
+        recipe = load_recipe(f"configs/{config}.toml", [f'name = "{name}"', "train.minutes = 25", *overrides])
+        assert (recipe.name, recipe.train.minutes) == (name, 25)
+        vocoder = recipe.voice.build(Codebook(torch.zeros(1, 16, 8)), FrameGrid(16000, 640, 240), ("abi", "kou"))
+        told[name] = vocoder.pitch_input
+    assert told == {
+        "vocos": "contour",
+        "vocos-no-pitch": "none",
+        "hifigan-small": "units",
+        "hifigan-small-no-pitch": "none",
+        "hifigan": "units",
+        "code2spec": "none",
+    }
