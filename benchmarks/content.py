@@ -9,6 +9,7 @@ trained here: those that are shipped have no decoder.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from protophone import audio
 from protophone.cli.progress import bar
 from protophone.encoders.content import ContentVQVAE
-from protophone.errors import InputError
+from protophone.errors import InputError, ProtophoneError
 from protophone.evaluate.sources import recordings_of
 from protophone.features.contour import scaled
 from protophone.features.pitch import PitchConfig
@@ -39,6 +40,8 @@ def bands_of(encoder: ContentVQVAE, sound: AudioBatch, speaker: str) -> Tensor:
     melody = PitchConfig(sample_rate=encoder.sample_rate).build().track(sound).continued(LEVEL_HZ).f0_hz
     melody = F.pad(melody, (0, max(0, frames * steps - melody.shape[1])), mode="replicate")[:, : frames * steps]
     told = scaled(melody.view(1, frames, steps).mean(-1))
+    if speaker not in encoder.speakers:
+        raise InputError(f"{speaker or 'nobody'}: the decoder knows the voices of {', '.join(encoder.speakers)} alone")
     voice = encoder.decoder.voices(torch.tensor([encoder.speakers.index(speaker)]))
     return encoder.decoder(vectors, voice, told)[0] * encoder.deviation + encoder.mean
 
@@ -52,6 +55,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--own-bands", action="store_true")
     args = parser.parse_args()
+    try:
+        run(args)
+    except ProtophoneError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Speaks the recordings into ``--out``."""
     refuse_existing(args.out)
     encoder = load(args.bundle).encoder
     if not isinstance(encoder, ContentVQVAE) or (not args.own_bands and encoder.config.represent != "decoded"):

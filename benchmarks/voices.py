@@ -22,6 +22,7 @@ from protophone.errors import InputError, ProtophoneError
 from protophone.evaluate.compare import write_comparison
 from protophone.evaluate.everything import evaluate_all
 from protophone.evaluate.results import write_results
+from protophone.evaluate.sources import recordings_of
 from protophone.files import atomic_folder
 from protophone.recipe import load_recipe, run_recipe
 
@@ -56,6 +57,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Trains and scores the cells, and writes them beside each other."""
+    recordings_of(args.manifest, args.split)  # better missed before the training than after it
     bundle = args.out / "bundle"
     if not bundle.is_dir():
         with atomic_folder(bundle) as temporary:

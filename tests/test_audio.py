@@ -263,3 +263,12 @@ def test_a_name_that_is_no_utf_8_is_told(tmp_path):
     path.write_bytes(b"RIFF")
     with pytest.raises(AudioError, match="its name is no UTF-8"):
         audio.probe(path)
+
+
+def test_another_scale_than_that_of_sound_is_refused(tmp_path):
+    """Sixteen-bit numbers written as floats, as many a script does; what a mixer overdrives is taken."""
+    soundfile.write(tmp_path / "a.wav", 12_000 * sound(16000), 16000, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"a.wav: samples as large as .*, where full scale is 1; export it"):
+        audio.read(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "b.wav", 10 * sound(16000), 16000, subtype="FLOAT")
+    assert len(audio.read(tmp_path / "b.wav")) == 16000

@@ -282,6 +282,7 @@ def test_what_is_no_kmeans_is_refused(clusters, tmp_path):
     broken = {"cluster_centers_": np.full((2, 3), np.nan)}
     said(r"centroids are finite \[unit, dim\]", pickle.dumps(broken))
     said(r"centroids are finite \[unit, dim\]", pickle.dumps({"cluster_centers_": np.zeros(3)}))
+    said("as large as 1e\\+300, which float32 cannot hold", pickle.dumps({"cluster_centers_": np.full((2, 3), 1e300)}))
     objects = io.BytesIO()
     np.save(objects, np.array([print], dtype=object), allow_pickle=True)
     said("not a whole array", objects.getvalue())

@@ -5,16 +5,21 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
 from protophone.cli import main
+from protophone.corpus import decode_corpus
+from protophone.delivery import Delivery
+from protophone.errors import UnitsError
+from protophone.model import load
 from protophone.store import read_units
 from tests.conftest import babble
 from tests.test_corpus import BAD, CAUSES, bad_corpus
-from tests.tiny import ENCODER, contents, environment, stopped_when
+from tests.tiny import ENCODER, VOICE, contents, environment, stopped_when
 
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 
@@ -394,3 +399,38 @@ def test_help_is_said_without_loading_what_is_heavy():
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_names_in_brackets_are_names_and_no_markup(call, tiny_bundle, tmp_path):
+    folder = shutil.copytree(tiny_bundle, tmp_path / "my [b] [/b] bundle")
+    code, out, lines = call("info", folder)
+    assert (code, lines) == (0, [])
+    assert "my [b] [/b] bundle" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "deep.jsonl"])
+def test_json_that_nests_without_end_is_one_line(name, call, tiny_bundle, tmp_path):
+    folder = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    (folder / name).write_text("[" * 100_000)
+    told = ("info", folder) if name == "bundle.json" else ("encode", folder, folder / name, "--out", tmp_path / "out")
+    one_line(call(*told), name)
+
+
+def test_what_no_memory_holds_is_one_line(call, tiny_bundle, tiny_corpus, tmp_path):
+    (tmp_path / "v.toml").write_text(VOICE.format(bundle=tiny_bundle, recordings=tiny_corpus / "manifest.jsonl"))
+    huge = ("--set", "voice.channels = 40000000000")
+    fault_only(call("train", tmp_path / "v.toml", *huge, "--out", tmp_path / "run"), "not enough memory")
+
+
+def test_faster_speech_is_shorter(call, tiny_bundle, tiny_corpus, tmp_path):
+    call("encode", tiny_bundle, tiny_corpus, "--out", tmp_path / "units")
+    records = list(read_units(tmp_path / "units"))
+    done = decode_corpus(load(tiny_bundle), records, tmp_path / "fast", delivery=Delivery(rate=2.0))
+    assert done.seconds == pytest.approx(sum(record.seconds for record in records) / 2)
+
+
+def test_units_that_cannot_be_spoken_are_named(call, tiny_bundle, tiny_corpus, tmp_path):
+    call("encode", tiny_bundle, tiny_corpus, "--out", tmp_path / "units")
+    first = next(iter(read_units(tmp_path / "units")))
+    with pytest.raises(UnitsError, match=rf"^{first.id}: .*codebook ffffffff"):
+        decode_corpus(load(tiny_bundle), [replace(first, bundle="ffffffff")], tmp_path / "sounds")

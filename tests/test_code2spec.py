@@ -106,6 +106,8 @@ def test_shapes_that_do_not_fit_are_refused_when_the_config_is_made():
     with pytest.raises(ConfigError, match="channels 18.*4"):
         Code2SpecConfig(channels=18)
     with pytest.raises(ConfigError, match="hop 480: units last 640 samples"):
+        small(hop=480, window_length=480)
+    with pytest.raises(ConfigError, match="window_length 400 must be no shorter than hop 480"):
         small(hop=480)
 
 

@@ -37,7 +37,11 @@ def test_frequencies_are_those_of_the_reference_one_by_one_or_together():
 def test_contexts_are_the_codes_around():
     early = Track("content0", 9, 2, (), 3)
     late = Track("pitch0", 5, 2, ((early, 2),), 3)
-    assert early.told(early.contexts(range(3), 1, []), np.array([4, 5, 6])).tolist() == [[1, 9, 9], [1, 4, 9], [1, 5, 4]]
+    assert early.told(early.contexts(range(3), 1, []), np.array([4, 5, 6])).tolist() == [
+        [1, 9, 9],
+        [1, 4, 9],
+        [1, 5, 4],
+    ]
     told = late.told(late.contexts(range(2), 2, [np.array([1, 2, 3])]), np.array([0, 4]))
     assert told.tolist() == [[2, 5, 5, 9, 9, 1, 2, 3, 9], [2, 0, 5, 1, 2, 3, 9, 9, 9]]
     assert late.sizes == (3, 6, 6, 10, 10, 10, 10, 10, 10)

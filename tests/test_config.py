@@ -7,7 +7,7 @@ import pytest
 
 from protophone.config import KIND, Count, Positive, Share, build, config, dump, load, parse, tables
 from protophone.errors import ConfigError
-from protophone.recipe import EncoderRecipe, load_recipe
+from protophone.recipe import EncoderRecipe, VoiceRecipe, load_recipe
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 
@@ -116,3 +116,37 @@ def test_a_recipe_is_a_voices_where_it_has_that_table_and_not_where_it_only_spea
     assert isinstance(load_recipe(path, []), EncoderRecipe)
     path.write_text('bundle = "b"\nname = "n"\nvoice = {kind = "code2spec", channels = 8}\n[data]\nrecordings = "a"')
     assert load_recipe(path, []).voice.channels == 8
+
+
+def test_what_nests_without_end_is_one_line(tmp_path):
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 5000)
+    with pytest.raises(ConfigError, match=r"deep.toml: "):
+        load_recipe(tmp_path / "deep.toml", [])
+
+
+def test_values_that_do_not_go_together_are_said_with_the_file():
+    text = 'bundle = "b"\nname = "v"\n[data]\nrecordings = "r"\n[voice]\nkind = "code2spec"\nchannels = 18\n'
+    with pytest.raises(ConfigError, match=r"^v.toml: channels 18: 4 kernels share them"):
+        parse(VoiceRecipe, text, source="v.toml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train.seed = -1",
+        "train.weight_decay = -1.0",
+        "train.weight_decay = nan",
+        "voice.layers = 0",
+        "voice.hop = 0",
+        "voice.channels = -4",
+        "voice.mse_weight = -1.0",
+        "voice.iterations = -1",
+        "voice.sharpness = nan",
+        "voice.window_length = 5000",
+    ],
+)
+def test_values_that_nothing_can_be_made_of_are_refused(line):
+    text = 'bundle = "b"\nname = "v"\n[data]\nrecordings = "r"\n[voice]\nkind = "code2spec"\n'
+    key = line.split(" ")[0].split(".")[1]
+    with pytest.raises(ConfigError, match=key):
+        parse(VoiceRecipe, text, [line])

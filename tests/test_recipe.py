@@ -11,7 +11,7 @@ import torch
 from protophone import audio
 from protophone.bundle import Bundle, write_bundle
 from protophone.encoders import PipelineConfig
-from protophone.errors import InputError
+from protophone.errors import BundleError, InputError
 from protophone.fit import fit_encoder, speakers_of
 from protophone.model import load
 from protophone.quantizers import DPGMMConfig, KMeansConfig
@@ -19,6 +19,7 @@ from protophone.recipe import DataConfig, run_recipe, select, write_encoder
 from protophone.train import TrainConfig, history
 from protophone.types import Recording
 from protophone.vad import Segment
+from protophone.vocoders.hifigan import HiFiGANConfig
 from tests.tiny import ENCODER, VOICE, contents, encoder_recipe, run_jobs, voice_recipe
 
 TWICE = [("step", 11), ("step", 13)]
@@ -254,3 +255,20 @@ def test_a_mixture_that_needs_fewer_components_than_it_may_have_comes_back(tmp_p
     again = load(tmp_path / "bundle").encoder
     assert again.codebook.hash == encoder.codebook.hash
     assert again.sizes == encoder.sizes
+
+
+def test_the_cure_that_a_fault_names_is_taken_in_the_same_folder(tmp_path, tiny_corpus, tiny_bundle):
+    """A run that has not begun anything is begun with the corrected recipe."""
+    manifest, run = tiny_corpus / "manifest.jsonl", tmp_path / "run"
+    with pytest.raises(BundleError, match="mistyped"):
+        run_recipe(voice_recipe(tmp_path / "v.toml", tmp_path / "mistyped", manifest), run)
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    assert run_recipe(voice_recipe(tmp_path / "v.toml", bundle, manifest), run) == bundle
+
+
+def test_a_vocoder_for_other_pitch_units_is_refused_before_anything_is_packed(tmp_path, tiny_corpus, tiny_bundle):
+    recipe = voice_recipe(tmp_path / "v.toml", tiny_bundle, tiny_corpus / "manifest.jsonl")
+    recipe = replace(recipe, voice=HiFiGANConfig(pitch_units=7))
+    with pytest.raises(InputError, match=r"has no pitch units, and this voice is told them: protophone train configs"):
+        run_recipe(recipe, tmp_path / "run")
+    assert [part.name for part in (tmp_path / "run").iterdir()] == ["recipe.toml"]

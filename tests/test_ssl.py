@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from protophone import load
 from protophone.config import dump, parse
@@ -329,7 +330,9 @@ def test_settings_that_no_model_can_be_made_of_are_one_line(change, folder, tmp_
     shutil.copytree(folder, tmp_path / "odd")
     path = tmp_path / "odd" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(InputError, match=r"odd: its config.json cannot be used \(.+\); fetch the model again") as caught:
+    with pytest.raises(
+        InputError, match=r"odd: its config.json cannot be used \(.+\); fetch the model again"
+    ) as caught:
         SSLConfig(model=str(tmp_path / "odd"), layer=1).build()
     assert "\n" not in str(caught.value)
 
@@ -519,3 +522,22 @@ def test_too_short_a_recording(folder):
         encoder.encode(AudioBatch.from_arrays([babble(0.02)], RATE))
     with pytest.raises(AudioError, match="shorter than a frame"):
         encoder.encode_stream(lambda: [babble(0.02)])
+
+
+def test_an_architecture_is_no_part_of_a_recipe(folder):
+    """It builds a network without weights, for a bundle to fill."""
+    kept = SSLConfig(model=str(folder), layer=1, weights="bundle").build().config
+    assert kept.architecture
+    with pytest.raises(ConfigError, match="architecture is filled in for bundles that hold the weights"):
+        SSLConfig(model=str(folder), layer=1, architecture=kept.architecture)
+    with pytest.raises(ConfigError, match="architecture is filled in for bundles"):
+        SSLConfig(model=str(folder), layer=1, weights="bundle", sha256="0" * 64, architecture="x")
+
+
+def test_weights_that_are_no_numbers_are_the_models_fault(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "nan")
+    weights = load_file(tmp_path / "nan" / "model.safetensors")
+    name = "feature_projection.projection.weight"
+    save_file(weights | {name: torch.full_like(weights[name], float("nan"))}, tmp_path / "nan" / "model.safetensors")
+    with pytest.raises(InputError, match=rf"nan: its weights {name} are not all finite; fetch the model again"):
+        SSLConfig(model=str(tmp_path / "nan"), layer=1).build()

@@ -143,6 +143,15 @@ def test_every_kind_of_record_comes_back():
         (changed(pitch=[1, 2]), "pitch must be"),
         (changed(pitch={"codes": [20], "hop": 1280, "size": 20}), "pitch codes run from 20 to 20"),
         (changed(pitch={"codes": [1] * 9, "hop": 1280, "size": 20}), "pitch codes last 9"),
+        (changed(pitch={"codes": [], "hop": 320, "size": 20}), "0 pitch codes of 320 samples for 3200 samples"),
+        (
+            changed(pitch={"codes": [1] * 3, "hop": 1280, "size": 20, "mean": 5.0, "deviation": -1.0}),
+            "mean 5 and deviation -1 are not those of a logarithm of F0",
+        ),
+        (
+            changed(pitch={"codes": [1] * 3, "hop": 1280, "size": 20, "mean": 1e300, "deviation": 0.2}),
+            "are not those of a logarithm of F0",
+        ),
     ],
 )
 def test_broken_lines_are_named(line, words):

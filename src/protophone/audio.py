@@ -42,6 +42,7 @@ _BLOCK = 2**20  # samples of the file decoded at once; clips fit in one block, t
 _SHORTEST = 0.025  # seconds: one analysis window
 _TRIED = 2**16  # bytes written to see whether a disk takes any
 _EDGE = 0.02  # seconds at the ends where a resampled constant rings
+_LOUDEST = 8.0  # a peak above full scale is a mixer's, one of thousands another scale
 _UNKNOWN = 2**62  # libsndfile counts this many samples or more where a header does not tell
 
 
@@ -272,4 +273,8 @@ def _decode(file: soundfile.SoundFile, path: Path, at: int, count: int) -> np.nd
     if not np.isfinite(part).all():
         bad = at + int(np.argmin(np.isfinite(part)))
         raise AudioError(f"{path}: sample {bad} is not a finite number; export it as 16-bit WAV or leave it out")
+    if (peak := np.abs(part).max(initial=0)) > _LOUDEST:
+        raise AudioError(
+            f"{path}: samples as large as {peak:.3g}, where full scale is 1; export it as 16-bit WAV, or scale it down"
+        )
     return part

@@ -18,11 +18,28 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from protophone.errors import ConfigError
 
-__all__ = ["KIND", "Count", "Positive", "Share", "build", "config", "dump", "load", "parse", "tables"]
+__all__ = [
+    "KIND",
+    "Count",
+    "Counts",
+    "Positive",
+    "Share",
+    "Weight",
+    "Whole",
+    "build",
+    "config",
+    "dump",
+    "load",
+    "parse",
+    "tables",
+]
 
 KIND = Field(discriminator="kind")
 Count = Annotated[int, Field(ge=1)]
+Counts = Annotated[tuple[Count, ...], Field(max_length=16)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 T = TypeVar("T")
 
@@ -59,6 +76,8 @@ def build(cls: type[T], values: Mapping[str, Any], *, source: str = "config") ->
     except ValidationError as error:
         faults = [_fault(cls, fault) for fault in error.errors()]
         raise ConfigError(f"{source}: " + "; ".join(faults)) from None
+    except ConfigError as error:  # of values that do not go together
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def dump(value: Any) -> str:
@@ -78,6 +97,8 @@ def _toml(text: str, source: str) -> dict:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not TOML ({error}); write for example train.steps = 2000") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: lists or tables in each other without end; write them flat") from None
 
 
 def _merge(base: dict, over: dict) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from protophone import audio
 from protophone.delivery import Delivery
-from protophone.errors import InputError, ProtophoneError
+from protophone.errors import InputError, ProtophoneError, UnitsError
 from protophone.files import id_fault, inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
 from protophone.model import Heard, Model
@@ -143,12 +143,15 @@ def decode_corpus(
     for record in records:
         path = inside(folder, record.id, ".wav")
         if not path.exists():
-            sound = model.decode(record.to_utterance(), voice, delivery)
+            try:
+                sound = model.decode(record.to_utterance(), voice, delivery)
+            except UnitsError as error:
+                raise UnitsError(f"{record.id}: {error}") from None
             if not index.exists():
                 write_json(index, wanted)
             audio.write(path, sound[0], sound.sample_rate)
         done.recordings += 1
-        done.seconds += record.seconds
+        done.seconds += record.seconds / delivery.rate
         advance(1)
     return done
 

@@ -207,9 +207,7 @@ def fit_voice(
         melody = pack_melody(folder / "pitch", kept, encoder.grid, stage=stage)
     elif vocoder.learns_pitch == "units":
         if pitch is None:
-            raise InputError(
-                "this voice is told pitch units and the bundle has none: protophone train configs/pitch.toml"
-            )
+            raise InputError("this voice is told pitch units, and none are given; learn such first, with fit_pitch")
         melody = pack_pitch_units(folder / "pitch", kept, encoder.grid, pitch, stage=stage)
     embeddings = None
     if embedder is not None:

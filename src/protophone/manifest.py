@@ -130,7 +130,7 @@ def _recording(line: str, folder: Path, where: str) -> Recording:
     try:
         row = json.loads(line)
         json.dumps(row, ensure_ascii=False).encode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error}); write one object a line") from None
     if not isinstance(row, dict):
         raise InputError(f'{where}: not a JSON object; write {{"id": "a", "audio": "a.wav"}}')

@@ -33,6 +33,7 @@ from protophone.train import FREE, TrainConfig
 from protophone.types import Recording
 from protophone.vocoders import VocoderSettings
 from protophone.vocoders.code2spec import Code2SpecConfig
+from protophone.vocoders.hifigan import HiFiGANConfig
 
 __all__ = [
     "DataConfig",
@@ -139,12 +140,13 @@ def run_recipe(
     kept = folder / "recipe.toml"
     if not kept.is_file():
         refuse_existing(folder)
-    elif differing := _differences(load_recipe(kept, []), recipe):
+    elif any(part != kept for part in folder.iterdir()) and (differing := _differences(load_recipe(kept, []), recipe)):
         raise InputError(f"{folder}: holds a run of another recipe ({differing[0]}); name another folder for this one")
     write_text(kept, dump(recipe))
     options: dict[str, Any] = {"stage": stage, "failures": failures}
     if isinstance(recipe, VoiceRecipe):
         model = Model(Bundle(recipe.bundle))
+        _check_pitch(recipe, model)
         embedder = _embedder(recipe)
         vocoder, _ = fit_voice(
             recordings,
@@ -177,6 +179,19 @@ def run_recipe(
     if not (bundle / "bundle.json").is_file() or Model(Bundle(bundle)).encoder.codebook.hash != encoder.codebook.hash:
         write_encoder(bundle, encoder, recordings, recipe.train)
     return bundle
+
+
+def _check_pitch(recipe: VoiceRecipe, model: Model) -> None:
+    """``InputError`` where a vocoder is to be told pitch units that the bundle has not, or not as many."""
+    wanted = recipe.voice
+    if not isinstance(wanted, HiFiGANConfig) or wanted.pitch == "none":
+        return
+    if model.pitch is None:
+        raise InputError(
+            f"{recipe.bundle}: has no pitch units, and this voice is told them: protophone train configs/pitch.toml"
+        )
+    if (has := model.pitch.sizes[0]) != wanted.pitch_units:
+        raise ConfigError(f"voice.pitch_units {wanted.pitch_units}: {recipe.bundle} has {has}; write this number")
 
 
 def _embedder(recipe: VoiceRecipe) -> SpeakerEmbedder | None:

@@ -124,7 +124,12 @@ def deliver(
         if delivery.pitch != "target":
             raise InputError(f"pitch {delivery.pitch!r}: this vocoder is told no melody; speak with one that is")
         return None
-    if coder is None or units.pitch is None:
+    if coder is None:
+        raise UnitsError(
+            "this vocoder must be told the melody, and the bundle has no pitch units; protophone train "
+            "configs/pitch.toml, then encode again"
+        )
+    if units.pitch is None:
         raise UnitsError("this vocoder must be told the melody, and these units have none; encode the recording again")
     target = coder.pooled if target is None else target
     if wanted == "units" and delivery == Delivery():

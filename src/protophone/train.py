@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from protophone.config import Count, Positive, Share, config, dump
+from protophone.config import Count, Positive, Share, Weight, Whole, config, dump
 from protophone.errors import InputError
 from protophone.fabric import Precision, fabric_of
 from protophone.files import atomic, read_json, write_json
@@ -51,9 +51,9 @@ class TrainConfig:
     learning_rate: Positive = 1e-3
     final_rate: Share = 0.02
     warmup: Count = 200
-    weight_decay: float = 1e-3
+    weight_decay: Weight = 1e-3
     clip: Positive = 5.0
-    seed: int = 0
+    seed: Whole = 0
     save_every: Count = 100
     precision: Precision = "auto"
     device: str = "auto"

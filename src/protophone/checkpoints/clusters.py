@@ -35,6 +35,8 @@ def read_kmeans(path: str | Path) -> np.ndarray:
     found = _npy(path) if raw.startswith(b"\x93NUMPY") else _centroids(path, raw)
     if found.ndim != 2 or not found.size or found.dtype.kind != "f" or not np.isfinite(found).all():
         raise InputError(f"{path}: an array of shape {found.shape} and {found.dtype}; centroids are finite [unit, dim]")
+    if np.abs(found).max() > np.finfo(np.float32).max:
+        raise InputError(f"{path}: centroids as large as {np.abs(found).max():.3g}, which float32 cannot hold")
     return found.astype(np.float32)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from protophone.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from protophone.bundle import Bundle
 
 __all__ = ["info"]
@@ -31,7 +33,6 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
         raise InputError(f"--bundle {bundle}: goes with a .ppn file; to show a bundle, give it alone")
     from json import dumps
 
-    from rich.console import Console
     from rich.table import Table
 
     from protophone.bundle import Bundle
@@ -58,7 +59,7 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
     for name, value in found.facts.get("figures", {}).items():
         table.add_row(name, str(value))
     table.add_row("licence", str(found.facts.get("licence", "not stated")))
-    Console(width=120).print(table)
+    _print(table)
 
 
 def _lookaheads(bundle: "Bundle") -> dict[str, str]:
@@ -92,7 +93,6 @@ def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
     """Prints the bits of each stream of a .ppn file."""
     from json import dumps
 
-    from rich.console import Console
     from rich.table import Table
 
     from protophone.bundle import Bundle
@@ -113,7 +113,14 @@ def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
     table = Table("stream", "bits", "bit/s")
     for name, count in {**bits, "all": 8.0 * len(data)}.items():
         table.add_row(name, f"{count:.1f}", f"{count / seconds:.1f}" if seconds else "")
-    Console(width=120).print(table)
+    _print(table)
+
+
+def _print(table: "Table") -> None:
+    """The table, its names as they are: what is in brackets is no markup."""
+    from rich.console import Console
+
+    Console(width=120, markup=False, highlight=False).print(table)
 
 
 def _system(bundle: "Bundle") -> str:

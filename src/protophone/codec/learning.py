@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.codec.context import ContextModel
-from protophone.config import Count, Positive, Share, config
+from protophone.config import Count, Positive, Share, Weight, Whole, config
 from protophone.errors import ConfigError, InputError
 from protophone.progress import Advance
 
@@ -42,10 +42,10 @@ class ContextConfig:
     steps: Count = 8000
     batch: Count = 512
     rate: Positive = 0.003
-    decay: float = 0.05
+    decay: Weight = 0.05
     dropout: Share = 0.15
     blank: Share = 0.05
-    seed: int = 0
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
         for name in ("dropout", "blank"):

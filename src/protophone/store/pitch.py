@@ -13,6 +13,7 @@ __all__ = ["PitchRecord"]
 
 _KEYS = ("codes", "hop", "size")
 _STATISTICS = ("mean", "deviation")  # both or neither
+_HIGHEST = 10.0  # of both: the logarithm of 22 kHz
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,11 @@ class PitchRecord:
             value = getattr(self, name)
             if (value is None) != (self.mean is None) or (value is not None and not _is_number(value)):
                 raise UnitsError(f"pitch {name} is {value!r}; mean and deviation are numbers, both there or neither")
+        if self.mean is not None and not (0 < self.mean < _HIGHEST and 0 < (self.deviation or 0) < _HIGHEST):
+            raise UnitsError(
+                f"pitch mean {self.mean:g} and deviation {self.deviation:g} are not those of a logarithm of F0 in Hz; "
+                "encode this recording again"
+            )
 
     def document(self) -> dict[str, Any]:
         """The JSON object of this stream, the codes still an array."""

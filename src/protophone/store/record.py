@@ -79,7 +79,12 @@ class UnitRecord:
                 f"{self.num_samples}, which makes {room}; correct num_samples, or encode this recording again"
             )
         if self.pitch is not None:
-            self._check_length("pitch codes", len(self.pitch.codes), self.pitch.hop)
+            frames = self._check_length("pitch codes", len(self.pitch.codes), self.pitch.hop)
+            if len(self.pitch.codes) < frames - 2:
+                raise UnitsError(
+                    f"{self.id!r}: {len(self.pitch.codes)} pitch codes of {self.pitch.hop} samples for "
+                    f"{self.num_samples} samples, which make {frames}; encode this recording again"
+                )
         check_whole("start", self.start, 0)
         taken = sorted(_OWN & set(self.extra))
         if taken:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from protophone.config import Positive, config
+from protophone.config import Positive, Weight, config
 from protophone.errors import ConfigError
 from protophone.spectral import mel_filters, stft
 from protophone.vocoders.discriminators import (
@@ -49,7 +49,7 @@ class JudgesConfig:
     kinds: tuple[Literal["period", "scale", "resolution"], ...] = ("period", "scale")
     width: Positive = 1.0
     from_step: int = 0
-    features: float = 2.0
+    features: Weight = 2.0
 
     def __post_init__(self) -> None:
         if len(set(self.kinds)) != len(self.kinds):

@@ -21,10 +21,12 @@ class Vocoder(nn.Module, ABC):
     """Units to waveform: ``codebook`` is the hash of the codebook whose units it speaks, ``voices`` their names.
 
     ``pitch_input`` says what it must be told of the melody: nothing, pitch units, or a contour in Hz; ``learns_pitch``
-    what its training crops must hold.
+    what its training crops must hold. ``context`` are the units on each side that a unit's sound depends on.
     """
 
     config: Any
+    context: int
+
     codebook: str
     grid: FrameGrid
     voices: tuple[str, ...]

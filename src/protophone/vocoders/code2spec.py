@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.config import config
+from protophone.config import Count, Positive, Weight, Whole, config
 from protophone.crops import Crops
 from protophone.errors import ConfigError, InputError
 from protophone.features.contour import PitchBatch
@@ -46,23 +46,28 @@ class Code2SpecConfig:
     """
 
     kind: Literal["code2spec"] = "code2spec"
-    channels: int = 384
-    layers: int = 4
-    n_fft: int = 2048
-    window_length: int = 400
-    hop: int = 160
+    channels: Count = 384
+    layers: Count = 4
+    n_fft: Count = 2048
+    window_length: Count = 400
+    hop: Count = 160
     scale: Literal["log", "linear"] = "log"
     adversary: Literal["none", "lsgan", "wgan"] = "none"
-    mse_weight: float = 10.0
-    adversarial_weight: float = 1.0
-    unit_weight: float = 1.0
-    speaker_dim: int = 64
-    iterations: int = 60
-    sharpness: float = 1.0
+    mse_weight: Positive = 10.0
+    adversarial_weight: Weight = 1.0
+    unit_weight: Weight = 1.0
+    speaker_dim: Count = 64
+    iterations: Whole = 60
+    sharpness: Positive = 1.0
 
     def __post_init__(self) -> None:
         if self.channels % len(_KERNELS):
             raise ConfigError(f"channels {self.channels}: {len(_KERNELS)} kernels share them; write a multiple of 4")
+        if not self.hop <= self.window_length <= self.n_fft:
+            raise ConfigError(
+                f"window_length {self.window_length} must be no shorter than hop {self.hop}, and no longer than n_fft "
+                f"{self.n_fft}"
+            )
 
     def build(self, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> "Code2Spec":
         """An untrained inverter for the units of ``codebook`` on ``grid``, in ``voices``."""
@@ -98,6 +103,8 @@ class Code2Spec(Vocoder):
         self.voices = voices
         self.codebook = codebook.hash
         self.repeat = grid.hop // config.hop
+        # Convolutions see as many frames on each side, which lie at most as many units away.
+        self.context = -(-config.layers * (max(_KERNELS) // 2) // self.repeat)
         self.register_buffer("vectors", codebook.vectors.clone())
         bins = config.n_fft // 2 + 1
         self.speakers = nn.Embedding(len(voices), config.speaker_dim)

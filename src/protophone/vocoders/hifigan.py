@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from protophone.config import Count, config
+from protophone.config import Count, Counts, Weight, config
 from protophone.crops import Crops
 from protophone.errors import ConfigError, UnitsError
 from protophone.features.contour import PitchBatch
@@ -46,11 +46,11 @@ class HiFiGANConfig:
     embedding_dim: Count | None = None
     dim: Count = 128
     channels: Count = 512
-    rates: tuple[Count, ...] | None = None
-    kernels: tuple[Count, ...] | None = None
-    block_kernels: tuple[Count, ...] = (3, 7, 11)
-    dilations: tuple[Count, ...] = (1, 3, 5)
-    mel_weight: float = 45.0
+    rates: Counts | None = None
+    kernels: Counts | None = None
+    block_kernels: Counts = (3, 7, 11)
+    dilations: Counts = (1, 3, 5)
+    mel_weight: Weight = 45.0
     judges: JudgesConfig = JudgesConfig()
 
     def __post_init__(self) -> None:

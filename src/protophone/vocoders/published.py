@@ -91,8 +91,17 @@ def read_published(
             f"{about}: units of {math.prod(config.rates or ())} samples at {rate} Hz, and these are of {grid.hop} at "
             f"{grid.sample_rate} Hz; give the grid of the units it was trained on"
         )
-    vocoder = HiFiGAN(config, codebook, grid, _names(weights, voices, path))
-    _fill(vocoder, weights, path)
+    names = _names(weights, voices, path)
+    try:
+        with torch.device("meta"):  # shapes alone: no room is made for what the file does not hold
+            shape = HiFiGAN(config, codebook, grid, names)
+    except RuntimeError as error:  # larger than can be counted
+        raise InputError(
+            f"{path}: the weights do not fit the config ({error}); give the config.json of this file"
+        ) from None
+    ours = _ours(shape, weights, path)
+    vocoder = HiFiGAN(config, codebook, grid, names)
+    vocoder.load_state_dict(ours)
     beside = {
         part: {key.removeprefix(f"{part}."): weight.clone() for key, weight in weights.items() if _part(key) == part}
         for part in _BESIDE
@@ -160,8 +169,8 @@ def _names(weights: Mapping[str, Tensor], voices: tuple[str, ...] | None, path: 
     return tuple(map(str, range(rows))) if voices is None else voices
 
 
-def _fill(vocoder: HiFiGAN, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Puts published weights into ``vocoder``; ``InputError`` where any is missing, too many, or of another shape."""
+def _ours(vocoder: HiFiGAN, weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Published weights by the names of ``vocoder``; ``InputError`` where any is missing, too many, or misshapen."""
     kernels = len(vocoder.config.block_kernels)
     ours: dict[str, Tensor] = {}
     for key, weight in weights.items():
@@ -191,8 +200,7 @@ def _fill(vocoder: HiFiGAN, weights: Mapping[str, Tensor], path: Path) -> None:
     ]
     if faults:
         raise InputError(f"{path}: the weights do not fit the config ({faults[0]}); give the config.json of this file")
-    with torch.no_grad():
-        vocoder.load_state_dict({key: ours[key].float() for key in wanted})
+    return {key: ours[key].float() for key in wanted}
 
 
 def _renamed(key: str, kernels: int) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.config import Count, Positive, config
+from protophone.config import Count, Positive, Weight, config
 from protophone.convnext import ConvNeXt
 from protophone.crops import Crops
 from protophone.errors import ConfigError, UnitsError
@@ -59,7 +59,7 @@ class VocosConfig:
     speaker_dim: Count = 64
     embedding_dim: Count | None = None
     spectra_weight: Positive = 15.0
-    mel_weight: float = 15.0
+    mel_weight: Weight = 15.0
     melody_weight: Positive = 15.0
     judges: JudgesConfig = JudgesConfig(kinds=("resolution",), width=0.25, from_step=3000)
 

@@ -58,6 +58,8 @@ class SSLConfig:
             raise ConfigError(f"overlap {self.overlap} must be 0 or more, and twice it less than window {self.window}")
         if self.layer == 0 and self.tap != "after_residual":
             raise ConfigError(f"layer 0 is what enters the first layer and has no {self.tap}; take after_residual")
+        if self.architecture and not (self.weights == "bundle" and self.sha256 and _is_json(self.architecture)):
+            raise ConfigError("architecture is filled in for bundles that hold the weights; leave it out of a recipe")
 
     def build(self) -> "SelfSupervised":
         """The extractor, its config completed with what the model's files say."""
@@ -85,3 +87,10 @@ class SSLConfig:
                 f"{self.sha256[:16]}... was used before; put the model there that these features were made with"
             )
         return SelfSupervised(found, loaded.network)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

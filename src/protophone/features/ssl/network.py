@@ -69,6 +69,8 @@ def load(config: SSLConfig) -> Loaded:
             f"{config.model}: its weights do not fit its settings ({amiss[0]} is missing, of another shape or too "
             "much); fetch the model again"
         )
+    if broken := [name for name in wanted if not bool(torch.isfinite(weights[name]).all())]:
+        raise InputError(f"{config.model}: its weights {broken[0]} are not all finite; fetch the model again")
     # Clones: what is read from a checkpoint is a view of the file.
     network.load_state_dict({name: weights[name].to(torch.float32, copy=True) for name in wanted}, assign=True)
     return Loaded(network.requires_grad_(requires_grad=False), network.config.to_diff_dict(), normalized, revision)
