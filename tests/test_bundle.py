@@ -138,6 +138,14 @@ def test_tables_of_an_index_are_tables(bundle, key):
         ({"speakers": ["x"]}, "lacks codebook"),
         ({"speakers": "x", "codebook": "c"}, "speakers is 'x', not a list of texts"),
         ({"speakers": ["x"], "codebook": 7}, "codebook is 7, not a text"),
+        (
+            {"speakers": ["x"], "codebook": "c", "embedder": "r"},
+            "embedder is 'r', not null or a table of embedder, package and weights",
+        ),
+        (
+            {"speakers": ["x"], "codebook": "c", "embedder": {"embedder": "r"}},
+            "embedder is {'embedder': 'r'}, not null or a table of embedder, package and weights",
+        ),
     ],
 )
 def test_altered_facts_of_a_voice_are_named_with_their_key(bundle, voice, said):
@@ -145,6 +153,28 @@ def test_altered_facts_of_a_voice_are_named_with_their_key(bundle, voice, said):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(voice))
     one_line(bundle, f"{path}: {said}; copy the whole folder again")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "lacks id"),
+        ({"id": 7}, "id is 7, not a text"),
+        ({"id": "a"}, "lacks measured"),
+        ({"id": "a", "measured": [1]}, "measured is [1], not a table of numbers"),
+        ({"id": "a", "measured": {"content0": "x"}}, "not a table of numbers"),
+        ({"id": "a", "measured": {}, "pitch": {"grid": {"hop": 0}}}, "not null or a table with a grid"),
+        ({"id": "a", "measured": {}, "pitch": None, "lookahead": "x"}, "lookahead is 'x', not null or a whole number"),
+    ],
+)
+def test_altered_facts_of_an_entropy_model_are_named_with_their_key(bundle, facts, said):
+    path = bundle / "entropy" / "entropy.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"kind": "context"} | facts))
+    with pytest.raises(BundleError) as caught:
+        Bundle(bundle)
+    assert f"{path}: " in str(caught.value)
+    assert said in str(caught.value)
 
 
 def one_line(bundle, said):

@@ -45,6 +45,24 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_measured(value: object) -> bool:
+    return isinstance(value, dict) and all(type(bits) in (int, float) for bits in value.values())
+
+
+def _is_lookahead(value: object) -> bool:
+    return value is None or (type(value) is int and value >= 0)
+
+
+def _is_stream(value: object) -> bool:
+    grid = value.get("grid") if isinstance(value, dict) else None
+    return value is None or (isinstance(grid, dict) and all(_is_count(grid.get(key)) for key in ("sample_rate", "hop")))
+
+
+def _is_embedder(value: object) -> bool:
+    wanted = ("embedder", "package", "weights")
+    return value is None or (isinstance(value, dict) and all(_is_text(value.get(key)) for key in wanted))
+
+
 _Check = tuple[Callable[[object], bool], str]
 _TEXT: _Check = (_is_text, "a text")
 _COUNT: _Check = (_is_count, "a whole number of 1 or more")
@@ -65,7 +83,21 @@ _ENCODER = {
 }
 _OPTIONAL = {"training": _TABLE, "figures": _TABLE}
 _VOICE = {"speakers": _TEXTS, "codebook": _TEXT}
-_PART = {"kind": _TEXT}
+_PARTS = {
+    "pitch": {"kind": _TEXT, "sample_rate": _COUNT, "hop": _COUNT, "codebook": _TEXT},
+    "speaker": {"kind": _TEXT},
+    "entropy": {
+        "kind": _TEXT,
+        "id": _TEXT,
+        "measured": (_is_measured, "a table of numbers"),
+        "pitch": (_is_stream, "null or a table with a grid"),
+    },
+}
+# What older bundles do not tell.
+_LATER: dict[str, _Check] = {
+    "lookahead": (_is_lookahead, "null or a whole number"),
+    "embedder": (_is_embedder, "null or a table of embedder, package and weights"),
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +126,7 @@ class Bundle:
                 "upgrade with pip install -U protophone"
             )
         _check(index, self.facts, _INDEX)
-        _check(index, self.facts["encoder"], _ENCODER, within="encoder.")
+        _check(index, self.facts["encoder"], _ENCODER | _later(self.facts["encoder"]), within="encoder.")
         _check(index, self.facts, {key: check for key, check in _OPTIONAL.items() if key in self.facts})
         for name, digest in self.facts["files"].items():
             path = self.folder / name
@@ -106,14 +138,14 @@ class Bundle:
         self.voices: dict[str, dict[str, Any]] = {}
         for path in sorted((self.folder / "voices").glob("*/voice.json")):
             self.voices[path.parent.name] = _table(path)
-            _check(path, self.voices[path.parent.name], _VOICE)
+            _check(path, self.voices[path.parent.name], _VOICE | _later(self.voices[path.parent.name]))
         #: Facts of each further part, by its name: pitch, speaker, entropy.
         self.parts: dict[str, dict[str, Any]] = {}
         for name in _FURTHER:
             path = self.folder / name / f"{name}.json"
             if path.is_file():
                 self.parts[name] = _table(path)
-                _check(path, self.parts[name], _PART)
+                _check(path, self.parts[name], _PARTS[name] | _later(self.parts[name]))
 
     def mark(self, *within: str) -> str:
         """Tells apart bundles whose files below the folders ``within`` differ, ``("pitch", "voices/vocos")``."""
@@ -166,6 +198,11 @@ def _table(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise BundleError(f"{path}: holds {reprlib.repr(facts)}, not a table; copy the whole folder again")
     return facts
+
+
+def _later(facts: Mapping[str, Any]) -> dict[str, _Check]:
+    """Checks of those facts that older bundles do not tell."""
+    return {key: check for key, check in _LATER.items() if key in facts}
 
 
 def _check(path: Path, facts: Mapping[str, Any], checks: Mapping[str, _Check], within: str = "") -> None:
