@@ -272,3 +272,9 @@ def test_another_scale_than_that_of_sound_is_refused(tmp_path):
         audio.read(tmp_path / "a.wav")
     soundfile.write(tmp_path / "b.wav", 10 * sound(16000), 16000, subtype="FLOAT")
     assert len(audio.read(tmp_path / "b.wav")) == 16000
+
+
+def test_a_rate_that_holds_no_speech_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sound(100), 1)
+    with pytest.raises(AudioError, match=r"a.wav: a sample rate of 1 Hz, which holds no speech; correct its header"):
+        audio.probe(tmp_path / "a.wav")

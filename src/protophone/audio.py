@@ -43,6 +43,7 @@ _SHORTEST = 0.025  # seconds: one analysis window
 _TRIED = 2**16  # bytes written to see whether a disk takes any
 _EDGE = 0.02  # seconds at the ends where a resampled constant rings
 _LOUDEST = 8.0  # a peak above full scale is a mixer's, one of thousands another scale
+_SLOWEST = 1000  # Hz: telephones take 8000
 _UNKNOWN = 2**62  # libsndfile counts this many samples or more where a header does not tell
 
 
@@ -210,6 +211,10 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             raise AudioError(f"{path}: its header does not say how long it is; convert it again, to a file not a pipe")
         if file.frames == 0:
             raise AudioError(f"{path}: holds no samples; record it again or leave it out")
+        if file.samplerate < _SLOWEST:
+            raise AudioError(
+                f"{path}: a sample rate of {file.samplerate} Hz, which holds no speech; correct its header or leave it out"
+            )
         yield file
 
 
