@@ -213,7 +213,8 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             raise AudioError(f"{path}: holds no samples; record it again or leave it out")
         if file.samplerate < _SLOWEST:
             raise AudioError(
-                f"{path}: a sample rate of {file.samplerate} Hz, which holds no speech; correct its header or leave it out"
+                f"{path}: a sample rate of {file.samplerate} Hz, which holds no speech; correct its header or leave it "
+                "out"
             )
         yield file
 
