@@ -48,7 +48,8 @@ def some_records(count: int, seed: int = 0) -> list[UnitRecord]:
         codes = np.stack([rng.integers(0, size, frames) for size in sizes]).astype(np.int64)
         durations = rng.integers(1, 9, frames) if i % 2 else None
         total = frames if durations is None else int(durations.sum())
-        pitch = PitchRecord(rng.integers(0, 20, 3), 1280, 20, 640) if i % 4 == 1 and total > 6 else None
+        spans = -(-total // 2)  # of pitch, each as long as two frames
+        pitch = PitchRecord(rng.integers(0, 20, spans), 1280, 20, 640) if i % 4 == 1 and total > 6 else None
         out.append(
             UnitRecord(
                 id=f'dossier {i}/ŋ\u2028\x85"语{i}',

@@ -84,7 +84,7 @@ _ENCODER = {
 _OPTIONAL = {"training": _TABLE, "figures": _TABLE}
 _VOICE = {"speakers": _TEXTS, "codebook": _TEXT}
 _PARTS = {
-    "pitch": {"kind": _TEXT, "sample_rate": _COUNT, "hop": _COUNT, "codebook": _TEXT},
+    "pitch": {"kind": _TEXT},
     "speaker": {"kind": _TEXT},
     "entropy": {
         "kind": _TEXT,
