@@ -19,6 +19,7 @@ from protophone.model import load
 from protophone.parts import encoder_part
 from protophone.recipe import DataConfig, EntropyRecipe, PitchRecipe, VoiceRecipe, run_recipe
 from protophone.train import TrainConfig
+from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
 from tests.test_pitch_units import started
@@ -108,3 +109,10 @@ def test_pitch_units_of_another_rate_are_refused_before_the_training(bundle, tin
     pitch = PitchVQVAEConfig(tracker=PitchConfig(sample_rate=8000))
     with pytest.raises(ConfigError, match=r"sample_rate 8000: .* takes sound at 16000 Hz"):
         run_recipe(PitchRecipe(data=data, bundle=str(bundle), pitch=pitch), tmp_path / "pitch")
+
+
+def test_another_number_of_pitch_units_is_refused_before_the_training(bundle, tiny_corpus, tmp_path):
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split=None)
+    recipe = VoiceRecipe(data=data, bundle=str(bundle), name="v", voice=HiFiGANConfig(pitch_units=7))
+    with pytest.raises(ConfigError, match=r"voice.pitch_units 7: .* has \d+; write this number"):
+        run_recipe(recipe, tmp_path / "wrong")

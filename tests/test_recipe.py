@@ -266,7 +266,7 @@ def test_the_cure_that_a_fault_names_is_taken_in_the_same_folder(tmp_path, tiny_
     assert run_recipe(voice_recipe(tmp_path / "v.toml", bundle, manifest), run) == bundle
 
 
-def test_a_vocoder_for_other_pitch_units_is_refused_before_anything_is_packed(tmp_path, tiny_corpus, tiny_bundle):
+def test_a_vocoder_for_pitch_units_that_are_not_there_is_refused_before_packing(tmp_path, tiny_corpus, tiny_bundle):
     recipe = voice_recipe(tmp_path / "v.toml", tiny_bundle, tiny_corpus / "manifest.jsonl")
     recipe = replace(recipe, voice=HiFiGANConfig(pitch_units=7))
     with pytest.raises(InputError, match=r"has no pitch units, and this voice is told them: protophone train configs"):
