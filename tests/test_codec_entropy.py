@@ -90,9 +90,17 @@ def test_it_learns_the_entropy_of_a_chain_whose_steps_the_voice_tells(fitted):
 
 
 def test_vectors_say_which_codes_are_alike():
-    vectors = {"content0": torch.randn(8, 3), "pitch0": torch.randn(8, 30)}
-    settings = replace(FAST, steps=5)
-    assert fit_entropy(chains(3, 20), (), settings, vectors=vectors).voices == ()
+    vectors = {"content0": torch.randn(8, 8), "pitch0": torch.randn(8, 30)}
+    settings = replace(FAST, steps=1)
+    told, untold = (fit_entropy(chains(3, 20), (), settings, vectors=each).models for each in (vectors, None))
+    apart = torch.pdist(vectors["content0"])
+
+    def kept(models):
+        """How far apart codes lie in the model against how far apart their vectors do, as a correlation."""
+        table = models["content0"].state()["vectors"][1:9].double()  # after the voice, which nobody has
+        return float(torch.corrcoef(torch.stack([torch.pdist(table), apart.double()]))[0, 1])
+
+    assert kept(told) > 0.9 > kept(untold)
 
 
 def test_fitting_is_the_same_again_and_needs_units():
@@ -154,6 +162,22 @@ def test_a_part_that_does_not_fit_itself_is_refused(broken):
         with pytest.raises(BundleError, match="does not fit the facts beside it"):
             EntropyModel.from_part(Part(part.config, part.weights, facts))
     weights = {name: table[1:] for name, table in part.weights.items()}
+    with pytest.raises(BundleError, match="does not fit"):
+        EntropyModel.from_part(Part(part.config, weights, part.facts))
+
+
+@pytest.mark.parametrize("changed", ["fractions", "below nothing", "nothing", "a column"])
+def test_tables_that_are_not_exact_on_every_machine_are_refused(changed):
+    part = entropy_model().part()
+    weights = dict(part.weights)
+    first = next(name for name in weights if name.endswith(".first_bias"))
+    falls = next(name for name in weights if name.endswith(".exponentials"))
+    if changed == "fractions":
+        weights = {name: table + 0.5 for name, table in weights.items()}
+    elif changed == "a column":
+        weights[first] = weights[first][:, None]
+    else:
+        weights[falls] = weights[falls] * (-1 if changed == "below nothing" else 0)
     with pytest.raises(BundleError, match="does not fit"):
         EntropyModel.from_part(Part(part.config, weights, part.facts))
 

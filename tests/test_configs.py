@@ -3,19 +3,23 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from protophone.codec import fit_entropy
 from protophone.config import dump, parse
 from protophone.encoders.pitch import VoicePitch
 from protophone.errors import ConfigError
 from protophone.recipe import EncoderRecipe, EntropyRecipe, PitchRecipe, load_recipe
-from protophone.types import Codebook, FrameGrid
+from protophone.types import Codebook, FrameGrid, UnitBatch, Utterance
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+GRID = FrameGrid(16000, 640, 240)
 every = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 
 
@@ -36,10 +40,18 @@ def test_loads_and_builds(path, request):
         pitch = recipe.pitch.build({"abi": VoicePitch(4.8, 0.2)}, VoicePitch(5.0, 0.3))
         assert pitch.grid.hop == 1280
     elif isinstance(recipe, EntropyRecipe):
-        assert recipe.entropy.lags > 0
+        made = [Utterance(UnitBatch.from_arrays([np.arange(8)[None]], (8,), GRID), 8 * GRID.hop, id="a")] * 12
+        few = replace(recipe.entropy, steps=1)
+        assert fit_entropy(made, (), few).content.sizes == (8,)
     else:
-        vocoder = recipe.voice.build(Codebook(torch.zeros(1, 16, 8)), FrameGrid(16000, 640, 240), ("abi", "kou"))
+        vocoder = recipe.voice.build(Codebook(torch.zeros(1, 16, 8)), GRID, ("abi", "kou"))
         assert vocoder.voices == ("abi", "kou")
+
+
+def test_recipes_that_follow_one_another_put_their_parts_into_one_bundle():
+    bundles = {path.stem: recipe.bundle for path in CONFIGS if hasattr(recipe := load_recipe(path, []), "bundle")}
+    assert bundles.pop("code2spec") == "runs/vqvae/bundle"  # the voice of configs/vqvae.toml
+    assert set(bundles.values()) == {"runs/content/bundle"}
 
 
 @every
@@ -82,7 +94,7 @@ def test_the_vocoders_that_are_set_beside_each_other_differ_in_what_they_are_tol
     for name, (config, *overrides) in module.CELLS.items():
         recipe = load_recipe(f"configs/{config}.toml", [f'name = "{name}"', "train.minutes = 25", *overrides])
         assert (recipe.name, recipe.train.minutes) == (name, 25)
-        vocoder = recipe.voice.build(Codebook(torch.zeros(1, 16, 8)), FrameGrid(16000, 640, 240), ("abi", "kou"))
+        vocoder = recipe.voice.build(Codebook(torch.zeros(1, 16, 8)), GRID, ("abi", "kou"))
         told[name] = vocoder.pitch_input
     assert told == {
         "vocos": "contour",

@@ -13,6 +13,7 @@ from protophone.cli.corpus import convert
 from protophone.codec import ContextConfig, read_entropy, unpack
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.errors import ConfigError, InputError
+from protophone.evaluate.everything import evaluate_all
 from protophone.features.pitch import PitchConfig
 from protophone.features.speaker import SpeakerEmbedder
 from protophone.model import load
@@ -22,6 +23,7 @@ from protophone.train import TrainConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
+from tests.evaluate.judges import use_fakes
 from tests.test_pitch_units import started
 from tests.test_speaking import NAMES, NARROW, content
 
@@ -49,7 +51,7 @@ def bundle(embedder, tiny_corpus, tmp_path):
     encoder = content()
     write_bundle(folder, encoder_part(encoder, NAMES), {}, "")
     add_part(folder, "pitch", pitch_part(started()))
-    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split=None)
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split="all")
     training = TrainConfig(steps=3, batch=2, crop=40, device="cpu")
     voice = VocosConfig(**NARROW, embedding_dim=4)
     told = {"data": data, "bundle": str(folder)}
@@ -105,14 +107,48 @@ def test_a_recipe_calls_its_vocoder_what_a_folder_can_be(name):
 
 
 def test_pitch_units_of_another_rate_are_refused_before_the_training(bundle, tiny_corpus, tmp_path):
-    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split=None)
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split="all")
     pitch = PitchVQVAEConfig(tracker=PitchConfig(sample_rate=8000))
     with pytest.raises(ConfigError, match=r"sample_rate 8000: .* takes sound at 16000 Hz"):
         run_recipe(PitchRecipe(data=data, bundle=str(bundle), pitch=pitch), tmp_path / "pitch")
 
 
 def test_another_number_of_pitch_units_is_refused_before_the_training(bundle, tiny_corpus, tmp_path):
-    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split=None)
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split="all")
     recipe = VoiceRecipe(data=data, bundle=str(bundle), name="v", voice=HiFiGANConfig(pitch_units=7))
-    with pytest.raises(ConfigError, match=r"voice.pitch_units 7: .* has \d+; write this number"):
+    with pytest.raises(ConfigError, match=r"voice.pitch_units 7: there are \d+; write this number"):
         run_recipe(recipe, tmp_path / "wrong")
+
+
+def test_all_is_measured_in_the_files_and_of_a_voice_heard_once(bundle, sounds, tiny_corpus, tmp_path, monkeypatch):
+    use_fakes(monkeypatch)
+    manifest, voices = tiny_corpus / "manifest.jsonl", list(NAMES)
+    own = evaluate_all(bundle, manifest, tmp_path / "own", embedder="zeros", speakers=["ana"])
+    files = sorted((tmp_path / "own" / "packed").rglob("*.ppn"))
+    assert [file.stem for file in files] == ["0", "1", "2"]
+    seconds = sum(soundfile.info(path).duration for path in (tiny_corpus / "ana").iterdir())
+    measured = 8 * sum(file.stat().st_size for file in files) / seconds
+    assert own["bit rate, measured bytes"].value == pytest.approx(measured)
+    assert own["speaker similarity to the original"].count == 3
+    page = (tmp_path / "own" / "listen.html").read_text()
+    assert all(page.count(f"spectrogram, 0 to 8000 hertz, of from its units of ana/{at}") for at in range(3))
+    assert "ana/2" in page
+
+    told = {"embedder": "zeros", "like": sounds[1]}
+    alike = evaluate_all(bundle, manifest, tmp_path / "like", **told)
+    assert not [figure.name for figure in alike.figures if "similarity" in figure.name]
+    assert any("name the speaker whom they shall resemble" in each.reason for each in alike.left_out)
+    assert alike["F0 frame error (FFE)"].count == 6
+    named = evaluate_all(bundle, manifest, tmp_path / "like", **told, voice=voices[0])
+    assert named[f"speaker similarity to {voices[0]}"].count == 6  # the same sounds go on
+
+
+def test_files_of_another_entropy_model_are_not_counted(bundle, tiny_corpus, tmp_path, monkeypatch):
+    use_fakes(monkeypatch)
+    manifest = tiny_corpus / "manifest.jsonl"
+    evaluate_all(bundle, manifest, tmp_path / "out", embedder="zeros")
+    settings = ContextConfig(lags=1, hidden=8, dim=4, steps=20, batch=64)
+    data = DataConfig(recordings=str(manifest), split="all")
+    run_recipe(EntropyRecipe(data=data, bundle=str(bundle), entropy=settings), tmp_path / "again")
+    with pytest.raises(InputError, match="packed: holds files of another entropy model; name another folder"):
+        evaluate_all(bundle, manifest, tmp_path / "out", embedder="zeros")

@@ -227,6 +227,9 @@ def test_losses_are_those_of_their_definition():
     [
         ({"voices": None}, "says not where its voices lie"),
         ({"pooled": [1.0]}, "says not where its voices lie"),
+        ({"pooled": [5.0, 0.0]}, r"where the voice all lies, \[5.0, 0.0\], is no mean and deviation"),
+        ({"voices": {"eve": [float("nan"), 0.2]}}, "where the voice eve lies, .*is no mean and deviation"),
+        ({"voices": {"eve": [5.0, -1.0]}}, "where the voice eve lies, .*is no mean and deviation"),
         ({"voices": {"ana": ["x", 1]}}, "says not where its voices lie"),
         ({"codebook": "0badc0de"}, "not as written"),
     ],

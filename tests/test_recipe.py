@@ -174,7 +174,7 @@ def test_splits_and_speakers_choose_recordings(tmp_path, tiny_corpus):
     path = tmp_path / "m.jsonl"
     path.write_text("".join(lines))
     assert [r.id for r in select(DataConfig(recordings=str(path)))] == ["0", "2"]
-    assert [r.id for r in select(DataConfig(recordings=str(path), split=None, speakers=("b",)))] == ["1", "2"]
+    assert [r.id for r in select(DataConfig(recordings=str(path), split="all", speakers=("b",)))] == ["1", "2"]
     with pytest.raises(InputError, match=r"no recording of split 'test' by a; change data\.split or data\.speakers"):
         select(DataConfig(recordings=str(path), split="test", speakers=("a",))) and select(
             DataConfig(recordings=str(path), split="test")
@@ -269,6 +269,8 @@ def test_the_cure_that_a_fault_names_is_taken_in_the_same_folder(tmp_path, tiny_
 def test_a_vocoder_for_pitch_units_that_are_not_there_is_refused_before_packing(tmp_path, tiny_corpus, tiny_bundle):
     recipe = voice_recipe(tmp_path / "v.toml", tiny_bundle, tiny_corpus / "manifest.jsonl")
     recipe = replace(recipe, voice=HiFiGANConfig(pitch_units=7))
-    with pytest.raises(InputError, match=r"has no pitch units, and this voice is told them: protophone train configs"):
+    with pytest.raises(
+        InputError, match=r"no pitch units, and this voice is told them; learn them first: protophone train configs"
+    ):
         run_recipe(recipe, tmp_path / "run")
     assert [part.name for part in (tmp_path / "run").iterdir()] == ["recipe.toml"]

@@ -122,6 +122,15 @@ def test_melodies_are_sung_as_asked(model, sound):
             assert float(heard.std()) < 0.02
 
 
+def test_a_collapsed_melody_is_sung_as_long_as_it_is(model, sound):
+    units = model.encode(sound, "ana")
+    short = replace(units, pitch=units.pitch.collapse())
+    assert short.pitch.codes.shape[2] < units.pitch.codes.shape[2]
+    for delivery in (Delivery(), Delivery("flat")):
+        wanted, found = (model.decode(each, "bo", delivery).samples for each in (units, short))
+        assert torch.equal(wanted, found)
+
+
 def test_who_has_no_name_keeps_the_register_where_nobody_had_one(bundle, tmp_path, sound):
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     nameless = started()

@@ -13,13 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from protophone import load
+from protophone.bundle import Bundle
+from protophone.codec import ContextConfig, pack, read_entropy, unpack
 from protophone.config import dump, parse
 from protophone.encoders import EncoderConfig, PipelineConfig
 from protophone.errors import AudioError, BundleError, ConfigError, InputError
 from protophone.features import FeatureConfig, MfccConfig, SelfSupervised, SSLConfig
 from protophone.features.ssl.extractor import _normalized
 from protophone.quantizers import KMeansConfig
-from protophone.recipe import DataConfig, EncoderRecipe, run_recipe
+from protophone.recipe import DataConfig, EncoderRecipe, EntropyRecipe, run_recipe
 from protophone.store import read_units
 from protophone.train import TrainConfig
 from protophone.types import AudioBatch, FrameGrid
@@ -451,6 +453,17 @@ def test_a_bundle_that_carries_its_model_needs_nothing_else(folder, tiny_corpus,
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
     with pytest.raises(BundleError, match="altered"):
         load(bundle)
+
+
+def test_units_of_such_a_model_are_packed(folder, tiny_corpus, tmp_path):
+    """Its network gives fewer frames than hops, and records on disk do not tell."""
+    bundle = run_recipe(_recipe(folder, tiny_corpus), tmp_path / "run")
+    data, settings = DataConfig(recordings=str(tiny_corpus)), ContextConfig(lags=2, hidden=8, dim=4, steps=5, batch=64)
+    run_recipe(EntropyRecipe(data=data, bundle=str(bundle), entropy=settings), tmp_path / "entropy")
+    units, entropy = load(bundle).encode(babble(2.5, seed=5)), read_entropy(Bundle(bundle))
+    found = unpack(pack(units, entropy), entropy)
+    np.testing.assert_array_equal(found.content[0], units.content[0])
+    assert found.num_samples == units.num_samples == 40000
 
 
 def test_published_centroids_are_taken_over(folder, tiny_corpus, tmp_path):

@@ -34,6 +34,16 @@ def test_every_pass_gives_the_samples_of_the_file_and_short_ones_are_read_once(t
     assert len(opened) == reads
 
 
+def test_the_beginning_of_a_tape_is_a_minute_and_must_be_speech(tmp_path):
+    sound = np.tile(babble(5), 15)
+    soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
+    np.testing.assert_array_equal(Tape(tmp_path / "a.wav", 16000).beginning(), sound[: 60 * 16000])
+    sound[: 61 * 16000] = 0
+    soundfile.write(tmp_path / "late.wav", sound, 16000)
+    with pytest.raises(AudioError, match="late.wav: digital silence"):
+        Tape(tmp_path / "late.wav", 16000).beginning()
+
+
 def test_a_long_tape_is_read_no_further_than_shows_that_it_is_long(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.tile(babble(5), 20), 16000)
     tape = Tape(tmp_path / "a.wav", 16000)

@@ -1,6 +1,6 @@
 """The bundle on disk: the one folder users pass around, checked whole when it is opened.
 
-``FORMATS.md`` of the documentation lays it out. A file that is missing, altered since it was written, or of a newer
+``docs/formats.md`` lays it out. A file that is missing, altered since it was written, or of a newer
 format is refused by name.
 """
 
@@ -22,7 +22,7 @@ from protophone.files import atomic_folder, id_fault, read_json, restore_folder,
 __all__ = ["FORMAT", "Bundle", "Part", "add_part", "add_voice", "name_fault", "write_bundle"]
 
 FORMAT = 1
-_FURTHER = ("pitch", "speaker", "entropy")  # parts that a bundle may have, a folder each
+_FURTHER = ("pitch", "entropy")  # parts that a bundle may have, a folder each
 
 
 def _is_text(value: object) -> bool:
@@ -85,7 +85,6 @@ _OPTIONAL = {"training": _TABLE, "figures": _TABLE}
 _VOICE = {"speakers": _TEXTS, "codebook": _TEXT}
 _PARTS = {
     "pitch": {"kind": _TEXT},
-    "speaker": {"kind": _TEXT},
     "entropy": {
         "kind": _TEXT,
         "id": _TEXT,
@@ -139,7 +138,7 @@ class Bundle:
         for path in sorted((self.folder / "voices").glob("*/voice.json")):
             self.voices[path.parent.name] = _table(path)
             _check(path, self.voices[path.parent.name], _VOICE | _later(self.voices[path.parent.name]))
-        #: Facts of each further part, by its name: pitch, speaker, entropy.
+        #: Facts of each further part, by its name: pitch, entropy.
         self.parts: dict[str, dict[str, Any]] = {}
         for name in _FURTHER:
             path = self.folder / name / f"{name}.json"
@@ -240,7 +239,7 @@ def name_fault(name: str) -> str | None:
 
 
 def add_part(folder: str | Path, name: str, part: Part) -> None:
-    """Puts a further part (pitch, speaker or entropy) into the bundle at ``folder``, replacing the one it has."""
+    """Puts a further part (pitch or entropy) into the bundle at ``folder``, replacing the one it has."""
     _add(folder, name, part, config=name, facts=name)
 
 

@@ -121,8 +121,8 @@ def decode_corpus(
     """Speaks every record in ``voice`` (without one, in its speaker's where there is such a voice) as ``ID.wav``.
 
     ``delivery`` says along which melody and how fast. Sounds that are there already are kept, so an interrupted run
-    goes on. Raises ``InputError`` when ``folder`` holds something else, ``UnitsError`` for units of another codebook;
-    then nothing is written.
+    goes on. Raises ``InputError`` when ``folder`` holds something else, ``UnitsError`` for units of another codebook,
+    which end it where they stand.
     """
     folder = Path(folder)
     records = list(records)

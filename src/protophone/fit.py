@@ -6,7 +6,6 @@ Both go on where they were interrupted; everything on the way lies in a folder o
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, reduce
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +22,7 @@ from protophone.encoders.content import ContentVQVAE
 from protophone.encoders.pipeline import Pipeline
 from protophone.encoders.pitch import PitchVQVAE
 from protophone.encoders.vqvae import VQVAE
-from protophone.errors import AudioError, InputError
+from protophone.errors import AudioError, ConfigError, InputError
 from protophone.fabric import fabric_of
 from protophone.features import LogMelConfig
 from protophone.features.base import FeatureExtractor
@@ -37,11 +36,11 @@ from protophone.vad import Segment
 from protophone.vocoders import VocoderSettings
 from protophone.vocoders.base import Vocoder
 from protophone.vocoders.code2spec import Code2Spec, Listener
+from protophone.vocoders.hifigan import HiFiGANConfig
 
 __all__ = ["fit_encoder", "fit_voice", "listener", "speakers_of"]
 
 _FRAME = 160  # samples of the 10 ms that the length of a voice's crops counts
-_HEARD = 6  # blocks of a long recording that a voice is embedded from
 _SAMPLED = 500  # recordings that the statistics of a corpus are taken from
 
 
@@ -183,6 +182,10 @@ def fit_voice(
     """
     folder = Path(folder)
     speakers = speakers_of(recordings)
+    torch.manual_seed(training.seed)
+    vocoder = settings.build(encoder.codebook, encoder.grid, speakers)  # what cannot be is refused before the packing
+    if isinstance(settings, HiFiGANConfig) and settings.pitch == "units":
+        _check_pitch(pitch, settings.pitch_units)
     marks = {"codebook": encoder.codebook.hash}
     hop = encoder.grid.hop
 
@@ -195,23 +198,21 @@ def fit_voice(
             yield np.clip(np.round(block * 32767), -32768, 32767)[:, None]
         yield np.zeros((-tape.num_samples % hop, 1))  # the last unit is whole
 
+    embeddings = None
+    if embedder is not None:
+        where = folder / "embeddings"
+        embeddings = _embeddings(where, recordings, embedder, encoder.sample_rate, stage=stage, failures=failures)
+        recordings = [recording for recording in recordings if recording.id in embeddings]
     pack = partial(Pack.build, stage=stage, settings=marks)
     codes = pack(folder / "codes", recordings, units, dtype="uint16", failures=failures)
     readable = {row.id for row in codes.rows}
     kept = [recording for recording in recordings if recording.id in readable]
     samples = pack(folder / "sound", kept, sound, dtype="int16")
-    torch.manual_seed(training.seed)
-    vocoder = settings.build(encoder.codebook, encoder.grid, speakers)
     melody = None
     if vocoder.learns_pitch == "contour":
         melody = pack_melody(folder / "pitch", kept, encoder.grid, stage=stage)
-    elif vocoder.learns_pitch == "units":
-        if pitch is None:
-            raise InputError("this voice is told pitch units, and none are given; learn such first, with fit_pitch")
+    elif pitch is not None and vocoder.learns_pitch == "units":
         melody = pack_pitch_units(folder / "pitch", kept, encoder.grid, pitch, stage=stage)
-    embeddings = None
-    if embedder is not None:
-        embeddings = _embeddings(folder / "embeddings", kept, embedder, encoder.sample_rate, stage=stage)
     if segments is not None:
         codes, samples = codes.cut(segments, hop), samples.cut(segments, hop, scale=hop)
         melody = None if melody is None else melody.cut(segments, hop)
@@ -238,17 +239,35 @@ def fit_voice(
     return vocoder.cpu().eval(), run
 
 
+def _check_pitch(pitch: PitchVQVAE | None, wanted: int) -> None:
+    """``InputError`` where a vocoder is to be told pitch units that there are none of, or not as many."""
+    if pitch is None:
+        raise InputError(
+            "the bundle has no pitch units, and this voice is told them; learn them first: protophone train "
+            "configs/pitch.toml"
+        )
+    if pitch.sizes != (wanted,):
+        raise ConfigError(f"voice.pitch_units {wanted}: there are {pitch.sizes[0]}; write this number")
+
+
 def _embeddings(
-    folder: Path, recordings: Sequence[Recording], embedder: SpeakerEmbedder, sample_rate: int, *, stage: Stage
+    folder: Path,
+    recordings: Sequence[Recording],
+    embedder: SpeakerEmbedder,
+    sample_rate: int,
+    *,
+    stage: Stage,
+    failures: list[tuple[str, str]] | None,
 ) -> dict[str, np.ndarray]:
     """The voice of each recording by its id, float32 ``[dim]``: of its beginning, repeated where it is very short."""
 
     def parts(recording: Recording) -> Iterator[np.ndarray]:
-        samples = np.concatenate(list(islice(Tape(recording, sample_rate).blocks(), _HEARD)))
+        samples = Tape(recording, sample_rate).beginning()
         samples = np.tile(samples, -(-embedder.shortest // len(samples)))
         yield embedder.embed(AudioBatch.from_arrays([samples], sample_rate)).cpu().numpy()
 
-    pack = Pack.build(folder, recordings, parts, dtype="float32", settings=embedder.settings, stage=stage)
+    settings = embedder.settings
+    pack = Pack.build(folder, recordings, parts, dtype="float32", settings=settings, stage=stage, failures=failures)
     return {row.id: vector[0] for row, vector in zip(pack.rows, pack, strict=True)}
 
 

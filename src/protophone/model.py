@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utt
 __all__ = ["DEFAULT_BUNDLE", "Heard", "Model", "load"]
 
 _ANY_ENCODER: Any = EncoderConfig  # a union, which no type checker takes for a class
-_HEARD = 6  # blocks of ten seconds, at most, that a voice is known from
-_LEAST = 1.0  # seconds of voice in them
+_LEAST = 1.0  # seconds of voice that one is known from
 _AS_RECORDED = Delivery()  # and in the register of whoever speaks
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "prompts"
@@ -101,7 +99,7 @@ class Model:
     def encode(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> Utterance:
         """Units of a recording: a file, a segment of one, or float32 ``[sample]`` at ``sample_rate``.
 
-        ``voice`` says who speaks; a manifest's recording says so itself. A recording longer than a minute is encoded in
+        ``voice`` says who speaks; a manifest's recording says so itself. A file longer than a minute is encoded in
         chunks, in bounded memory, to the same units.
         """
         if isinstance(source, np.ndarray):
@@ -142,10 +140,10 @@ class Model:
         embedder = self._vocoders.embedder
         if isinstance(source, np.ndarray):
             name, samples = "array", _mono(source)
+            audio.check_speech(samples, name, self.sample_rate)
         else:
             tape = Tape(source, self.sample_rate)
-            name, samples = tape.name, np.concatenate(list(islice(tape.blocks(), _HEARD)))
-        audio.check_speech(samples, name, self.sample_rate)
+            name, samples = tape.name, tape.beginning()
         batch = AudioBatch.from_arrays([samples], self.sample_rate)
         tracker = PitchConfig(sample_rate=self.sample_rate) if self.pitch is None else self.pitch.config.tracker
         track = tracker.build().track(batch)

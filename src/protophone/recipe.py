@@ -1,12 +1,13 @@
 """Recipes: what to train on which recordings, from a TOML file to a part of a bundle.
 
-An encoder's recipe packs features and trains (VQ-VAE) or fits (k-means, mixtures); a voice's recipe packs the units of
-a finished encoder beside the sound and trains an inverter. Both go on where they were interrupted.
+An encoder's recipe packs features and trains (VQ-VAE, content units) or fits (k-means, mixtures) and writes a bundle.
+The others put a part into a finished bundle: pitch units, a voice that learns from its units beside the sound, and last
+an entropy model of its units. All go on where they were interrupted.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,6 @@ from protophone.train import FREE, TrainConfig
 from protophone.types import Recording
 from protophone.vocoders import VocoderSettings
 from protophone.vocoders.code2spec import Code2SpecConfig
-from protophone.vocoders.hifigan import HiFiGANConfig
 
 __all__ = [
     "DataConfig",
@@ -52,10 +52,10 @@ __all__ = [
 
 @config
 class DataConfig:
-    """Which recordings: a manifest or folder, and of a manifest which split and speakers."""
+    """Which recordings: a manifest or folder, and of a manifest which split (``all``: every one) and speakers."""
 
     recordings: str
-    split: str | None = "train"
+    split: str = "train"
     speakers: tuple[str, ...] | None = None
 
 
@@ -130,7 +130,7 @@ def run_recipe(
     stage: Stage = silent,
     failures: list[tuple[str, str]] | None = None,
 ) -> Path:
-    """Trains what ``recipe`` says in ``folder``; the bundle written or, for a voice, the bundle it was put into.
+    """Trains what ``recipe`` says in ``folder``; the bundle written or, but for encoders, that it was put into.
 
     Recordings that cannot be used are left out and appended to ``failures``; without such a list the first is raised.
     ``InputError`` when ``folder`` holds something else.
@@ -146,7 +146,6 @@ def run_recipe(
     options: dict[str, Any] = {"stage": stage, "failures": failures}
     if isinstance(recipe, VoiceRecipe):
         model = Model(Bundle(recipe.bundle))
-        _check_pitch(recipe, model)
         embedder = _embedder(recipe)
         vocoder, _ = fit_voice(
             recordings,
@@ -179,19 +178,6 @@ def run_recipe(
     if not (bundle / "bundle.json").is_file() or Model(Bundle(bundle)).encoder.codebook.hash != encoder.codebook.hash:
         write_encoder(bundle, encoder, recordings, recipe.train)
     return bundle
-
-
-def _check_pitch(recipe: VoiceRecipe, model: Model) -> None:
-    """``InputError`` where a vocoder is to be told pitch units that the bundle has not, or not as many."""
-    wanted = recipe.voice
-    if not isinstance(wanted, HiFiGANConfig) or wanted.pitch == "none":
-        return
-    if model.pitch is None:
-        raise InputError(
-            f"{recipe.bundle}: has no pitch units, and this voice is told them: protophone train configs/pitch.toml"
-        )
-    if (has := model.pitch.sizes[0]) != wanted.pitch_units:
-        raise ConfigError(f"voice.pitch_units {wanted.pitch_units}: {recipe.bundle} has {has}; write this number")
 
 
 def _embedder(recipe: VoiceRecipe) -> SpeakerEmbedder | None:
@@ -231,6 +217,8 @@ def entropy_of(
 ) -> EntropyModel:
     """The entropy model of the units that ``model`` made of recordings."""
     utterances = [record.to_utterance() for record in records]
+    grid = model.encoder.grid  # of how many samples make a unit records tell nothing
+    utterances = [replace(each, content=replace(each.content, grid=grid)) for each in utterances]
     order = np.random.default_rng(settings.seed).permutation(len(utterances))
     vectors = {f"content{index}": book for index, book in enumerate(model.encoder.codebook.vectors)}
     if model.pitch is not None:
@@ -264,7 +252,7 @@ def select(data: DataConfig) -> list[Recording]:
     kept = [
         recording
         for recording in found
-        if (recording.split is None or data.split is None or recording.split == data.split)
+        if (data.split == "all" or recording.split in {None, data.split})
         and (data.speakers is None or recording.speaker in data.speakers)
     ]
     if not kept:

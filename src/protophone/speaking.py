@@ -1,6 +1,7 @@
 """Speaking: which vocoder of a bundle does it, what it is told of the melody, and the sound part by part."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,17 +133,13 @@ def deliver(
     if units.pitch is None:
         raise UnitsError("this vocoder must be told the melody, and these units have none; encode the recording again")
     target = coder.pooled if target is None else target
+    pitch = coder.check_units(units.pitch)
     if wanted == "units" and delivery == Delivery():
-        return coder.check_units(units.pitch)
+        return pitch
     own = coder.pooled if units.speaker is None else coder.voices.get(units.speaker, coder.pooled)
     source = VoicePitch(*units.pitch_statistics) if units.pitch_statistics else own
-    pitch = UnitBatch(
-        units.pitch.codes.to(coder.mean.device),
-        units.pitch.lengths.to(coder.mean.device),
-        units.pitch.sizes,
-        units.pitch.grid,
-        codebook=units.pitch.codebook,
-    )
+    device = coder.mean.device
+    pitch = replace(pitch, codes=pitch.codes.to(device), lengths=pitch.lengths.to(device))
     melody = delivery.melody(coder.contour(pitch, [source]), source, target)
     if wanted == "contour":
         return melody

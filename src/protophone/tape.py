@@ -1,6 +1,7 @@
 """A recording's sound in blocks, as often as it is asked for: an hour of tape takes no more memory than a minute."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,12 @@ class Tape:
             self._kept = kept
         elif flat:
             raise AudioError(f"{self.name}: digital silence from end to end; record it again or leave it out")
+
+    def beginning(self) -> np.ndarray:
+        """The samples ``[sample]`` of the first minute; ``AudioError`` where there is no speech in them."""
+        samples = np.concatenate([np.zeros(0, np.float32), *islice(self.blocks(), _SHORT // _BLOCK)])
+        audio.check_speech(samples, self.name, self.sample_rate)
+        return samples
 
     def whole(self) -> np.ndarray | None:
         """All samples ``[sample]`` of a recording of up to a minute; None of a longer one, which is not read on."""

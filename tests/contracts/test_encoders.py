@@ -327,6 +327,7 @@ def test_another_device_encodes_almost_alike():
             found = encoder.encode(AudioBatch.from_arrays([sound], RATE).to("cuda"))
             streamed = encoder.encode_stream(_blocks(sound, 8000), 100)
             assert encoder.vectors(found).frames.device.type == "cuda"
+            assert encoder.vectors(streamed).frames.shape == encoder.vectors(found).frames.shape  # units on the CPU
         finally:
             encoder.to("cpu")
         # other sums in other orders: a frame between two code vectors may fall to the other side

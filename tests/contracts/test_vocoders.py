@@ -30,7 +30,8 @@ CONFIGS = {
 }
 PARTS = {"code2spec": code2spec, "hifigan": hifigan, "vocos": vocos}  # where the length of a part stands
 every = pytest.mark.parametrize("name", CONFIGS)
-exact = pytest.mark.parametrize("name", [name for name in CONFIGS if name != "code2spec"])
+# Code2Spec finds the phases of a stretch together, so where it is cut is heard a little.
+cut = pytest.mark.parametrize("name", [name for name in CONFIGS if name != "code2spec"])
 
 
 @cache
@@ -73,7 +74,7 @@ def test_as_many_samples_as_frames_times_hop(name):
         assert bool(sound.samples.isfinite().all())
 
 
-@exact
+@every
 def test_a_row_of_a_batch_is_the_row_alone(name):
     vocoder = _vocoder(name)
     content = _units(9, 4, 1)
@@ -84,7 +85,7 @@ def test_a_row_of_a_batch_is_the_row_alone(name):
         assert torch.equal(torch.from_numpy(both[row]), torch.from_numpy(alone[0]))
 
 
-@exact
+@cut
 def test_parts_are_cut_from_the_whole(name, monkeypatch):
     vocoder = _vocoder(name)
     content = _units(61)
@@ -140,7 +141,6 @@ def test_survives_being_saved(name, tmp_path):
     again = parse(VocoderConfig, dump(CONFIGS[name])).build(BOOK, GRID, VOICES).eval()
     again.load_state_dict(load_file(tmp_path / "weights"))
     content = _units(6)
-    if name != "code2spec":  # whose first phases are random
-        assert torch.equal(_sound(vocoder, content, "kou").samples, _sound(again, content, "kou").samples)
+    assert torch.equal(_sound(vocoder, content, "kou").samples, _sound(again, content, "kou").samples)
     for key, value in vocoder.state_dict().items():
         assert torch.equal(value, again.state_dict()[key])

@@ -1,4 +1,4 @@
-"""``train``: run a recipe into a bundle, or into one more voice of a bundle."""
+"""``train``: run a recipe into a bundle, or into a part of one: pitch units, a voice, an entropy model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +20,10 @@ def train(
     Parameters
     ----------
     recipe
-        A TOML file such as those in configs/: of an encoder (VQ-VAE, k-means, mixtures) or of a voice for a bundle.
+        A TOML file such as those in configs/: of an encoder (VQ-VAE, k-means, mixtures, content units), or of pitch
+        units, a voice or an entropy model for the bundle it names.
     out
-        The folder for the run and its bundle (for a voice: for the run); without it runs/NAME-OF-THE-RECIPE.
+        The folder for the run, and of an encoder for its bundle; without it runs/NAME-OF-THE-RECIPE.
     set_
         A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
 

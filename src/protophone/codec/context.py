@@ -21,7 +21,10 @@ _HIDDEN = 6  # and of the hidden layer
 _MOST = 2**14 - 1  # of the hidden layer before it is shortened to that
 _FINE = 7  # bits behind the point of what the table of exponentials is asked with
 _ENTRIES = 2048  # of that table: down to e^-16
-_TABLES = ("vectors", "first", "first_bias", "second", "direct", "bias", "exponentials")
+_WHOLE: dict[str, type[np.signedinteger]] = {
+    **dict.fromkeys(("vectors", "first", "second", "direct"), np.int16),
+    **dict.fromkeys(("first_bias", "bias", "exponentials"), np.int32),
+}  # the tables
 
 
 class ContextModel:
@@ -34,7 +37,7 @@ class ContextModel:
 
     def __init__(self, sizes: tuple[int, ...], groups: tuple[str, ...], tables: Mapping[str, np.ndarray]) -> None:
         self.sizes, self.groups = sizes, groups
-        self.tables = {name: tables[name] for name in _TABLES}
+        self.tables = {name: tables[name] for name in _WHOLE}
         self.size = len(tables["bias"])
         hidden, dim = len(tables["first_bias"]), tables["vectors"].shape[1]
         books = dict(zip(groups, sizes, strict=True))
@@ -43,10 +46,16 @@ class ContextModel:
             "first": (len(sizes) * dim, hidden),
             "second": (hidden, self.size),
             "direct": (sizes[0], self.size),
+            "first_bias": (hidden,),
+            "bias": (self.size,),
             "exponentials": (_ENTRIES,),
         }
         if any(self.tables[name].shape != shape for name, shape in wanted.items()):
             raise ValueError(f"tables do not fit contexts of sizes {sizes}")
+        if any(table.dtype != _WHOLE[name] for name, table in self.tables.items()):
+            raise ValueError("tables are not in whole numbers of 16 and 32 bits")
+        if self.tables["exponentials"].min() < 0 or not self.tables["exponentials"][0]:
+            raise ValueError("the table of exponentials falls below nothing, or begins with it")
         starts = dict(zip(books, np.cumsum([0, *books.values()]), strict=False))
         self._starts = np.array([starts[group] for group in groups])
         self._vectors, self._first, self._second = (
@@ -71,8 +80,9 @@ class ContextModel:
     ) -> "ContextModel":
         """The model nearest to the float tables that training leaves."""
         whole = {}
-        for name in _TABLES[:-1]:
-            kind = np.int32 if name.endswith("bias") else np.int16
+        for name, kind in _WHOLE.items():
+            if name == "exponentials":
+                continue
             most = np.iinfo(kind).max
             values = np.rint(tables[name].detach().double().cpu().numpy() * 2**_STEP)
             whole[name] = np.clip(values, -most, most).astype(kind)
@@ -87,4 +97,4 @@ class ContextModel:
     @classmethod
     def from_state(cls, sizes: tuple[int, ...], groups: tuple[str, ...], state: Mapping[str, Tensor]) -> "ContextModel":
         """The model of the tables in a bundle; ``KeyError`` or ``ValueError`` where they are not such."""
-        return cls(sizes, groups, {name: state[name].numpy() for name in _TABLES})
+        return cls(sizes, groups, {name: state[name].numpy() for name in _WHOLE})

@@ -125,9 +125,9 @@ class EntropyModel:
             own = np.zeros(count, dtype=np.int64)
             history = np.full(track.lags, track.size)
             for start in range(0, count, _READ):
-                frames = range(start, min(count, start + _READ))
-                contexts = track.contexts(frames, voice, tracks)
-                for frame, context in zip(frames, contexts, strict=True):
+                block = range(start, min(count, start + _READ))
+                contexts = track.contexts(block, voice, tracks)
+                for frame, context in zip(block, contexts, strict=True):
                     context[1 : 1 + track.lags] = history
                     own[frame] = reader.get(model.frequencies(context[None])[0])
                     history[1:] = history[:-1].copy()

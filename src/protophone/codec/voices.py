@@ -21,7 +21,7 @@ __all__ = ["check_name", "read_voice", "write_voice"]
 _BITS = 8
 _DIMS = flat(4097)  # of a vector, 1 to 4096
 _MEAN = (math.log(40), math.log(640))  # of voices: four octaves, in steps of a fifth of a semitone
-_DEVIATION = (0.0, 0.765)  # in steps of 0.003
+_DEVIATION = (0.0, 0.765)  # in steps of 0.003, of which one at least is written
 _TOLD = (scaled(np.array([1, 3])), scaled(np.array([63, 1])))  # whether they are, for voices without a name and with
 _NOW = 24  # how much more a number of bits just seen counts than one never seen
 Voice = str | Tensor | None
@@ -31,8 +31,8 @@ Melody = tuple[float, float] | None
 def write_voice(writer: RangeWriter, voice: Voice, melody: Melody, names: tuple[str, ...]) -> None:
     """Writes a voice: one of ``names``, a vector float ``[dim]``, or None; and its ``melody``, if told.
 
-    Of a melody whose mean F0 lies outside 40 to 640 Hz, or whose deviation is above 0.765 (a factor of 2.15), the
-    nearest that can be written is.
+    Of a melody whose mean F0 lies outside 40 to 640 Hz, or whose deviation outside 0.003 to 0.765 (a factor of 2.15),
+    the nearest that can be written is.
 
     ``InputError`` for a name that is not among them, and for a vector that has no direction.
     """
@@ -45,11 +45,11 @@ def write_voice(writer: RangeWriter, voice: Voice, melody: Melody, names: tuple[
     if isinstance(voice, Tensor):
         _write_vector(writer, voice)
     writer.put(int(melody is not None), _TOLD[isinstance(voice, str)])
-    for value, (low, high) in zip(melody or (), (_MEAN, _DEVIATION), strict=False):
+    for value, (low, high), least in zip(melody or (), (_MEAN, _DEVIATION), (0, 1), strict=False):
         if not math.isfinite(value):
             raise InputError(f"{value} among the mean and deviation of a voice's pitch; measure them on voiced frames")
         level = round((value - low) / (high - low) * (2**_BITS - 1))
-        writer.put(min(max(level, 0), 2**_BITS - 1), flat(2**_BITS))
+        writer.put(min(max(level, least), 2**_BITS - 1), flat(2**_BITS))
 
 
 def check_name(voice: str, names: tuple[str, ...]) -> None:

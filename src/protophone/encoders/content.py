@@ -115,7 +115,7 @@ class ContentVQVAE(Encoder):
         return self.quantizer.codebook
 
     def encode_frames(self, frames: Tensor) -> Tensor:
-        """Codes of normalised frames with their context: nearest code vectors of the latents."""
+        """Codes of normalised frames with their context: of the nearest code vectors, rare ones at a price."""
         return self.quantizer.encode(self.latents_of(frames).float())
 
     def latents_of(self, frames: Tensor) -> Tensor:

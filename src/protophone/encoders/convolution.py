@@ -87,5 +87,5 @@ class Upsampler(nn.Module):
 
     def masked(self, latents: Tensor, lengths: Tensor) -> Tensor:
         """Like ``forward`` for rows of different ``lengths``: what lies past a row's end counts as zero."""
-        real = torch.arange(latents.shape[1], device=latents.device) < lengths[:, None]
+        real = torch.arange(latents.shape[1], device=latents.device) < lengths.to(latents.device)[:, None]
         return self(latents * real.unsqueeze(-1))

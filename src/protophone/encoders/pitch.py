@@ -5,6 +5,7 @@ deviation, a VQ-VAE of 12.5 codes a second from a codebook of 20. Beyond the pap
 after the code before, and what is rebuilt are two things, log F0 where there is a voice, and the odds of voice.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -283,6 +284,9 @@ def read_pitch(part: Part, folder: str | Path) -> PitchVQVAE:
         pitch = settings.build(voices, VoicePitch(*map(float, part.facts["pooled"])))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder}: says not where its voices lie ({error!r}); {again}") from None
+    for name, lies in [*voices.items(), ("all", pitch.pooled)]:
+        if not (math.isfinite(lies.mean) and 0 < lies.deviation < math.inf):
+            raise BundleError(f"{folder}: where the voice {name} lies, {[*lies]}, is no mean and deviation; {again}")
     try:
         pitch.load_state_dict(dict(part.weights))
     except RuntimeError:

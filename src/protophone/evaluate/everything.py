@@ -61,7 +61,8 @@ def evaluate_all(
     """Encodes the recordings into ``out``, packs and speaks them where the bundle can, and scores all that.
 
     They are spoken in ``voice``, without one each in its own, by ``vocoder`` where the bundle has several; with
-    ``like``, in the voice of that recording. Of ``speakers`` alone, where some are named.
+    ``like``, in the voice of that recording, and then ``voice`` is only whom they are held against. Of ``speakers``
+    alone, where some are named.
     What recognisers hear and judges of quality find is kept in ``work``, without one in ``out``.
     What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
     was left out, with the reason. An interrupted run goes on in ``out``.
@@ -99,13 +100,7 @@ def evaluate_all(
         examples = tuple(reason for _, reason in done.failures[:3])
         results.left_out.append(LeftOut("recordings", len(done.failures), "they cannot be used", examples))
     records = list(read_units(out / "units"))
-    rates = evaluate_bitrate(out / "units", files=_packed(model, records, out / "packed"))
-    quality, table = evaluate_units(out / "units", alignment=alignment, seed=seed)
-    if table is not None:
-        heat_map(out / "units_phones.png", table.counts, table.phones)
-    for part in (rates, quality):
-        results.add(part)
-        results.hashes |= part.hashes
+    _score_units(results, out, alignment, seed, packed=_packed(model, records, out / "packed"))
     if items is None:
         results.left_out.append(LeftOut("measures", 1, "no items were given (--items)", ("ABX",)))
     else:
@@ -121,20 +116,27 @@ def evaluate_all(
     results.hashes["sounds"] = digest(out / "sounds")
     write_text(out / "listen.html", _to_hear(pairs, title, model.sample_rate))
     each = Measures(language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
-    own = [pair for pair in pairs if voice or like or pair.recording.speaker in model.voices]
-    wanted = {
-        "f0": (pairs, replace(each, f0=True)),
-        "speaker": (own, replace(each, speaker=True, voice=voice)),
-        "quality": (pairs, replace(each, quality=True)),
-    }
-    if len(own) < len(pairs):
-        reason = f"similarity to the speaker: they speak as {model.voices[0]}, for the bundle has no voice of theirs"
-        results.left_out.append(LeftOut("recordings", len(pairs) - len(own), reason))
     if asr is None:
         results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
     else:  # what asr names was asked for: its faults are errors, not something left out
         results.add(measure(pairs, [], replace(each, asr=asr), work=kept, stage=stage))
-    for name, (some, measures) in wanted.items():
+    resembling = pairs
+    if like is not None and voice is None:
+        reason = f"spoken like {like}; name the speaker whom they shall resemble (--voice)"
+        results.left_out.append(LeftOut("measures", 1, reason, ("speaker",)))
+        resembling = []
+    elif voice is None:
+        resembling = [pair for pair in pairs if pair.recording.speaker in model.voices]
+        if len(resembling) < len(pairs):
+            reason = (
+                f"similarity to the speaker: they speak as {model.voices[0]}, for the bundle has no voice of theirs"
+            )
+            results.left_out.append(LeftOut("recordings", len(pairs) - len(resembling), reason))
+    for name, some, measures in (
+        ("f0", pairs, replace(each, f0=True)),
+        ("speaker", resembling, replace(each, speaker=True, voice=voice)),
+        ("quality", pairs, replace(each, quality=True)),
+    ):
         if not some:
             continue
         try:
@@ -142,6 +144,17 @@ def evaluate_all(
         except InputError as error:
             results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
     return results
+
+
+def _score_units(results: Results, out: Path, alignment: str | Path | None, seed: int, packed: Path | None) -> None:
+    """Adds bit rates and what the units tell of phones and speakers to ``results``, with a table of both."""
+    rates = evaluate_bitrate(out / "units", files=packed)
+    quality, table = evaluate_units(out / "units", alignment=alignment, seed=seed)
+    if table is not None:
+        heat_map(out / "units_phones.png", table.counts, table.phones)
+    for part in (rates, quality):
+        results.add(part)
+        results.hashes |= part.hashes
 
 
 def _packed(model: Model, records: Sequence[UnitRecord], folder: Path) -> Path | None:

@@ -30,7 +30,7 @@ _PERIODS = 3  # of the lowest pitch in a window: its slopes leave little of what
 _FINER = 2  # points a sample at which the autocorrelation is evaluated; a parabola goes through three of them
 _LONGEST = 2**14  # samples of a period, so that the candidates of a frame can be numbered in 16 bits
 _WINDOW, _MARGIN = 12_000, 200  # frames tracked at a time of long recordings, and beside them: 60 s, 1 s
-_BLOCK = {"cpu": 2**18, "cuda": 2**22}  # values of the frames worked on at once: a core's cache, a card's width
+_BLOCK = 2**18  # values of the frames worked on at once: a core's cache
 
 
 class Tracker(ABC):
@@ -52,7 +52,7 @@ class Tracker(ABC):
         return _WINDOW + _MARGIN
 
     def track(self, audio: AudioBatch) -> PitchBatch:
-        """Pitch of each row, ``grid.num_frames(length)`` frames, on the device of ``audio``.
+        """Pitch of each row, ``grid.num_frames(length)`` frames, given on the device of ``audio``.
 
         A silent row and one shorter than a window have none. ``AudioError`` at another sample rate, and for values
         that are not finite.
@@ -65,11 +65,11 @@ class Tracker(ABC):
         lengths = torch.tensor([self.grid.num_frames(n) for n in audio.lengths.tolist()], dtype=torch.int64)
         f0_hz = torch.zeros(len(lengths), int(lengths.max()) if len(lengths) else 0)
         for row, frames in enumerate(lengths.tolist()):
-            samples = audio.samples[row, : int(audio.lengths[row])]
+            samples = audio.samples[row, : int(audio.lengths[row])].cpu()
             if not samples.isfinite().all():
                 raise AudioError(f"row {row} of a batch has values that are not finite; mend or leave it out")
             long = len(samples) > (_WINDOW + _MARGIN) * self.grid.hop
-            f0_hz[row, :frames] = self.track_blocks([samples.cpu().numpy()]).f0_hz[0] if long else self._pitch(samples)
+            f0_hz[row, :frames] = self.track_blocks([samples.numpy()]).f0_hz[0] if long else self._pitch(samples)
         return PitchBatch(f0_hz.to(audio.samples.device), lengths.to(audio.lengths.device), self.grid)
 
     def track_blocks(self, blocks: Iterable[np.ndarray]) -> PitchBatch:
@@ -93,7 +93,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def _pitch(self, samples: Tensor) -> Tensor:
-        """Pitch of one recording ``[sample]`` in Hz: float32 ``[frame]``."""
+        """Pitch of one recording ``[sample]``, on the CPU, in Hz: float32 ``[frame]``."""
 
 
 @config
@@ -131,7 +131,7 @@ class PitchConfig:
 
 
 class PitchTracker(Tracker):
-    """The tracker of this package: nothing to train, on the device where the sound is.
+    """The tracker of this package: nothing to train, some hundreds of times as fast as speech on a CPU.
 
     Frame *t* is seen through a Hann window of three longest periods (50 ms) centred on sample ``t * hop``; beyond its
     ends a recording is silent. Memory is a few times that of the sound and does not grow with the batch.
@@ -163,9 +163,9 @@ class PitchTracker(Tracker):
             return torch.zeros(frames)
         padded = F.pad(samples / peak, (self._reach, self._reach + c.hop))
         windows = padded.unfold(0, 2 * self._reach + 1, c.hop)[:frames]
-        step = max(1, _BLOCK.get(samples.device.type, _BLOCK["cpu"]) // self._n_fft)
+        step = max(1, _BLOCK // self._n_fft)
         parts = [self._candidates(part) for part in windows.split(step)]
-        counts, unvoiced, f0, strength = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        counts, unvoiced, f0, strength = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         hops = c.sample_rate / (100 * c.hop)  # in 10 ms
         return torch.from_numpy(
             _best_path(np.cumsum(counts), unvoiced, f0, strength, c.jump_cost * hops, c.voicing_cost * hops)
@@ -179,13 +179,13 @@ class PitchTracker(Tracker):
         """
         c, period, centre = self.config, self._period, self._reach
         windows = windows - windows[:, centre - period : centre + period + 1].mean(1, keepdim=True)
-        windows = windows * self._window.to(windows.device)
+        windows = windows * self._window
         loudness = windows[:, centre - period // 2 : centre + period // 2 + 1].abs().amax(1)
         quiet = 2 - loudness * ((1 + c.voicing_threshold) / c.silence_threshold)
         unvoiced = c.voicing_threshold + quiet.clamp_min(0)  # equation 23
 
         lags, power = self._autocorrelation(windows)
-        lags = lags * self._correction.to(windows.device)  # equation 9
+        lags = lags * self._correction  # equation 9
         before, at, after = lags[:, :-2], lags[:, 1:-1], lags[:, 2:]
         least = 0.5 * c.voicing_threshold * power[:, None]
         frame, point = ((at > before) & (at >= after) & (at > least)).nonzero(as_tuple=True)

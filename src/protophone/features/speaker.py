@@ -239,15 +239,15 @@ def _hash(network: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_embedder(name: str | Path, device: torch.device | str = "cpu") -> SpeakerEmbedder:
+def load_embedder(name: str | Path) -> SpeakerEmbedder:
     """The speaker embedder called ``resemblyzer``, or the x-vector model in a folder or cached under a name.
 
     Raises ``InputError`` for other names, and where what is named cannot be loaded.
     """
     if str(name) == Resemblyzer.name:
-        return Resemblyzer.pretrained(device)
+        return Resemblyzer.pretrained()
     if Path(name).is_dir() or str(name).count("/") == 1:
-        return XVector(name, device)
+        return XVector(name)
     raise InputError(
         f"{name}: no speaker embedder of this name; known are resemblyzer, the folder of a transformers x-vector "
         "model, and the Hugging Face name of one in the cache, such as microsoft/wavlm-base-plus-sv"

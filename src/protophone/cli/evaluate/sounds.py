@@ -145,7 +145,8 @@ def everything(
     one_person
         Speakers who are one person, apart by commas; may be given several times.
     voice
-        In whose voice all are spoken, and whom they shall resemble; without it, each in its own.
+        In whose voice all are spoken, and whom they shall resemble; without it, each in its own. With --like, only whom
+        they shall resemble.
     like
         A recording in whose voice all are spoken, for vocoders that learned to take such.
     pitch
