@@ -16,7 +16,7 @@ from protophone.convnext import ConvNeXt
 from protophone.crops import Crops
 from protophone.encoders.augment import AugmentConfig, augment
 from protophone.encoders.base import Encoder, Normalization, at_rest
-from protophone.errors import ConfigError, UnitsError
+from protophone.errors import UnitsError
 from protophone.features import LogMelConfig
 from protophone.features.contour import scaled
 from protophone.quantizers.vq import VQConfig
@@ -32,9 +32,9 @@ _FINE_KERNEL = 7  # frames, of the blocks behind them
 class ContentVQVAEConfig:
     """Options of the content units; ``configs/content.toml`` has the defaults.
 
-    ``channels``, ``encoder_blocks`` and ``decoder_blocks`` run once a unit, the ``fine`` ones once a frame. ``slopes``
-    weighs the errors of differences over one and over three frames. ``represent`` says what ABX scores: the decoder's
-    bands for a voice that is nobody's and a level melody (``decoded``), or the code vectors (``codes``).
+    ``channels``, ``encoder_blocks`` and ``decoder_blocks`` run once a unit, the ``fine`` ones once a frame.
+    ``represent`` says what ABX scores: the decoder's bands for a voice that is nobody's and a level melody
+    (``decoded``), or the code vectors (``codes``).
     """
 
     kind: Literal["content"] = "content"
@@ -48,13 +48,8 @@ class ContentVQVAEConfig:
     fine_channels: Count = 192
     fine_blocks: Count = 3
     speaker_dim: Count = 64
-    slopes: float = 0.0
     augment: AugmentConfig = AugmentConfig(warp=0.03, noise=0.1, tilt=0.0)
     represent: Literal["decoded", "codes"] = "decoded"
-
-    def __post_init__(self) -> None:
-        if self.slopes < 0:
-            raise ConfigError(f"encoder.slopes {self.slopes:g} is negative; write 0 to leave slopes out")
 
     def build(self, speakers: tuple[str, ...]) -> "ContentVQVAE":
         """An untrained model that can tell ``speakers`` apart in its decoder."""
@@ -143,7 +138,7 @@ class ContentVQVAE(Encoder):
         return {"content": list(self.parameters())}
 
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
-        """Squared error of the bands and of their slopes, and the quantizer's own terms."""
+        """Squared error of the bands, and the quantizer's own terms."""
         if batch.pitch is None:
             raise UnitsError("crops without a melody cannot train these units; pack the pitch beside the frames")
         latents = self.latents_of(augment(batch.frames, self.config.augment))
@@ -152,15 +147,6 @@ class ContentVQVAE(Encoder):
         melody = scaled(batch.pitch.mean(-1))
         rebuilt = self.decoder(quantized.vectors, self.decoder.voices(batch.speakers), melody).float()
         error = rebuilt - batch.target
-        reconstruction = _mean(error, batch.mask)
+        reconstruction = (error.square().mean(-1) * batch.mask).sum() / batch.mask.sum().clamp_min(1)
         self.figures = {"reconstruction": reconstruction.detach(), "quantizer": quantized.loss.detach()}
-        loss = reconstruction + quantized.loss
-        if self.config.slopes:
-            for k in (1, 3):
-                loss = loss + self.config.slopes * _mean(error[:, k:] - error[:, :-k], batch.mask[:, k:])
-        yield "content", loss
-
-
-def _mean(error: Tensor, mask: Tensor) -> Tensor:
-    """Mean square of ``error`` ``[batch, frame, band]`` where ``mask`` ``[batch, frame]`` is one."""
-    return (error.square().mean(-1) * mask).sum() / mask.sum().clamp_min(1)
+        yield "content", reconstruction + quantized.loss
