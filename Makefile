@@ -18,7 +18,7 @@ demo: venv
 	$(BIN)/python examples/demo.py
 
 test: venv
-	$(BIN)/python -m pytest --cov
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n auto  # a test a core
 
 lint: venv
 	$(BIN)/ruff check .

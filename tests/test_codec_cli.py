@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from protophone import audio
-from protophone.bundle import add_part
+from protophone.bundle import Bundle, add_part
 from protophone.cli.codec import compress, decompress
 from protophone.cli.info import info
 from protophone.codec import ContextConfig, EntropyModel, fit_entropy, read_entropy, unpack
@@ -71,6 +71,22 @@ def test_info_prints_the_bits_of_each_stream(packing, recording, tmp_path, capsy
     assert "the whole recording, by whose statistics it is normalised" in " ".join(text.split())
     with pytest.raises(InputError, match="goes with a .ppn file"):
         info(packing, bundle=packing)
+
+
+def test_a_long_recording_is_packed_as_a_short_one_would_be(packing, tmp_path):
+    sound = np.tile(babble(13, 3), 5)  # more than a minute, which is read in blocks
+    soundfile.write(tmp_path / "in.wav", sound, 16000, subtype="FLOAT")
+    compress(tmp_path / "in.wav", tmp_path / "out.ppn", bundle=packing, voice="bo")
+    found = unpack((tmp_path / "out.ppn").read_bytes(), read_entropy(Bundle(packing)))
+    assert_same(found, load(packing).encode(sound))
+
+
+def test_what_is_no_file_is_said(packing, tmp_path):
+    for name in (tmp_path / "none.ppn", tmp_path):
+        with pytest.raises(InputError, match="no such file; name one that protophone compress wrote"):
+            decompress(name, tmp_path / "out.wav", bundle=packing)
+    with pytest.raises(InputError, match="no such file; name one"):
+        info(tmp_path / "none.ppn", bundle=packing)
 
 
 def test_what_cannot_be_done_is_said_before_it_is_begun(packing, tiny_bundle, recording, tmp_path):

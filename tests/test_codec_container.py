@@ -58,6 +58,18 @@ def test_the_units_that_come_out_are_those_that_went_in(case):
     assert sum(describe(unpack(data, model), model).values()) == pytest.approx(8 * len(data))
 
 
+@pytest.mark.parametrize("code", ["first", "last"])
+def test_one_unit_all_along_comes_back(code):
+    made = utterance(MODEL, 200_000)
+    same = {
+        name: replace(units, codes=torch.zeros_like(units.codes) + (0 if code == "first" else min(units.sizes) - 1))
+        for name, units in (("content", made.content), ("pitch", made.pitch))
+    }
+    made = replace(made, **same)
+    assert sum(describe(made, MODEL)[name] for name in ("units", "repeats", "pitch")) > 500
+    assert_same(unpack(pack(made, MODEL), MODEL), made)
+
+
 def test_collapsed_units_go_in_and_come_out_a_code_a_frame():
     made = utterance(MODEL, 9000)
     assert pack(replace(made, content=made.content.collapse()), MODEL) == pack(made, MODEL)

@@ -50,7 +50,7 @@ def test_rate_keeps_order_and_ends(rate):
     assert melody.f0_hz.shape[1] == int(melody.lengths[0]) == round(320 / rate)
 
 
-@pytest.mark.parametrize("pitch", ["shift:2", "shift:st", "up", "", "shift:+99st", "copy "])
+@pytest.mark.parametrize("pitch", ["shift:2", "shift:st", "up", "", "shift:+99st", "shift:٣st", "copy "])
 def test_other_melodies_are_refused(pitch):
     with pytest.raises(InputError, match=r"pitch '"):
         Delivery(pitch)

@@ -19,7 +19,7 @@ from protophone.features.contour import PitchBatch
 from protophone.features.pitch import PitchConfig
 from protophone.quantizers.chained import ChainedConfig
 from protophone.types import AudioBatch, FrameGrid, UnitBatch
-from tests.conftest import corpus
+from tests.conftest import babble, corpus
 
 GRID = FrameGrid(16000, 80)
 ANA, BO = VoicePitch(math.log(200), 0.2), VoicePitch(math.log(110), 0.3)
@@ -220,6 +220,24 @@ def test_losses_are_those_of_their_definition():
     assert float(model.figures["voicing"]) == pytest.approx(voicing / frames, rel=1e-4)
     total = melody_sum / melody_weight + 0.25 * voicing / frames + float(model.figures["quantizer"])
     assert float(loss.detach()) == pytest.approx(total, rel=1e-4)
+
+
+def test_nothing_past_the_stated_lookahead_changes_a_unit(units_model, monkeypatch):
+    monkeypatch.setattr("protophone.features.pitch._WINDOW", 100)
+    monkeypatch.setattr("protophone.features.pitch._MARGIN", 20)
+    sound, other = babble(6, 3), babble(6, 9)
+
+    def heard(samples):
+        return units_model.encode(units_model.config.tracker.build().track_blocks([samples]), [ANA])[0][0]
+
+    changed = 0
+    for unit in (0, 3, 8):
+        end = unit * units_model.grid.hop + units_model.lookahead
+        assert end < 5 * 16000
+        found = heard(np.concatenate([sound[:end], other[end:]]))
+        np.testing.assert_array_equal(found[: unit + 1], heard(sound)[: unit + 1])
+        changed += int((found != heard(sound)).sum())
+    assert changed
 
 
 @pytest.mark.parametrize(

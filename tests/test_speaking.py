@@ -2,10 +2,12 @@
 
 import math
 import shutil
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from protophone import audio
@@ -129,6 +131,24 @@ def test_a_collapsed_melody_is_sung_as_long_as_it_is(model, sound):
     for delivery in (Delivery(), Delivery("flat")):
         wanted, found = (model.decode(each, "bo", delivery).samples for each in (units, short))
         assert torch.equal(wanted, found)
+
+
+def test_minutes_more_take_no_more_memory(model, tmp_path):
+    """Of what numpy holds; sound alone would be 8 MB for each two minutes."""
+    peaks = []
+    for minutes in (3, 9):
+        path = tmp_path / f"{minutes}.wav"
+        sound = np.tile(babble(60, 3), minutes)
+        soundfile.write(path, sound, RATE)
+        del sound
+        tracemalloc.start()
+        units = model.encode(path, "ana")
+        encoded = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        assert sum(len(part) for part in model.speak_stream(units, "bo")) == units.num_samples == 60 * RATE * minutes
+        peaks.append((encoded, tracemalloc.get_traced_memory()[1]))
+        tracemalloc.stop()
+    assert np.abs(np.subtract(*peaks)).max() < 4e6
 
 
 def test_who_has_no_name_keeps_the_register_where_nobody_had_one(bundle, tmp_path, sound):

@@ -125,7 +125,10 @@ def check_speech(samples: np.ndarray, name: str, sample_rate: int) -> None:
         )
     if is_flat(samples, sample_rate):
         level = samples[len(samples) // 2]
-        raise AudioError(f"{name}: digital silence: every sample is {level:.4g}; record it again or leave it out")
+        raise AudioError(
+            f"{name}: digital silence: every sample is {level:.4g} (of several channels their mean); "
+            "record it again or leave it out"
+        )
 
 
 def is_flat(samples: np.ndarray, sample_rate: int) -> bool:

@@ -13,7 +13,7 @@ from protophone.types import UnitBatch
 
 __all__ = ["Delivery", "faster"]
 
-_SHIFT = re.compile(r"shift:([+-]?\d+(?:\.\d+)?)st")
+_SHIFT = re.compile(r"shift:([+-]?[0-9]+(?:\.[0-9]+)?)st")
 _FASTEST = 4.0  # times as fast, or as slow, at most
 _MOST = 36.0  # semitones of a shift: three octaves
 _RANGE_HZ = (40.0, 1000.0)  # what a voice is asked for at most

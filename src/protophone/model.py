@@ -73,6 +73,12 @@ class Model:
                 f"{bundle.folder}: the codebook's hash is {self.encoder.codebook.hash}, bundle.json says "
                 f"{part.facts['codebook']}; copy the whole folder again"
             )
+        found = (self.encoder.sample_rate, self.encoder.grid.hop, list(self.encoder.sizes))
+        if found != (wanted := tuple(part.facts[name] for name in ("sample_rate", "hop", "sizes"))):
+            raise BundleError(
+                f"{bundle.folder}: sample_rate, hop and sizes of its encoder are {found}, bundle.json says {wanted}; "
+                "copy the whole folder again"
+            )
         self.pitch: PitchVQVAE | None = None
         if "pitch" in bundle.parts:
             self.pitch = read_pitch(bundle.part("pitch"), bundle.folder / "pitch").to(self.device)
@@ -95,6 +101,10 @@ class Model:
     def sample_rate(self) -> int:
         """Hertz of the sound it takes and makes."""
         return self.encoder.sample_rate
+
+    def check_voice(self, voice: str | Heard) -> None:
+        """``InputError`` where no vocoder of the bundle speaks as ``voice``."""
+        self._vocoders.folder(voice.embedding if isinstance(voice, Heard) else voice)
 
     def encode(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> Utterance:
         """Units of a recording: a file, a segment of one, or float32 ``[sample]`` at ``sample_rate``.
@@ -203,7 +213,7 @@ class Model:
     ) -> Iterator[np.ndarray]:
         """Like ``convert``, in parts float32 ``[sample]`` and bounded memory."""
         target = self._vocoders.first if voice is None else voice
-        self._vocoders.folder(target.embedding if isinstance(target, Heard) else target)  # before any work
+        self.check_voice(target)  # before any work
         known = () if self.pitch is None else tuple(self.pitch.voices)
         if speaker is not None and speaker not in known:
             raise InputError(

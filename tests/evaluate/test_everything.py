@@ -224,6 +224,8 @@ def test_faults_are_told_before_the_work(evaluate, corpus, tmp_path, monkeypatch
         ({"alignment": corpus / "none"}, "none: not a readable alignment"),
         ({"one_person": ("ana,cy",)}, "no recording of cy"),
         ({"out": tmp_path / "full"}, "exists already and is not empty"),
+        ({"voice": "nobody"}, "no voice 'nobody' in .*; the voices are: ana, bo"),
+        ({"like": corpus / "ana" / "0.wav"}, "vocoders know voices by name only"),
     ):
         with pytest.raises(InputError, match=message):
             evaluate(**({"out": tmp_path / "out"} | options))

@@ -81,14 +81,14 @@ def decompress(
 
     """
     from protophone import audio
-    from protophone.codec import read_entropy, unpack
+    from protophone.codec import read_entropy, read_packed, unpack
     from protophone.errors import InputError
     from protophone.files import refuse_file
     from protophone.model import load
 
     audio.check_writable(out)
     refuse_file(out)
-    data = source.read_bytes()
+    data = read_packed(source)
     model = load(bundle, device=device)
     units = unpack(data, read_entropy(model.bundle), str(source))
     if voice is None and isinstance(units.voice, str) and units.voice not in model.voices:

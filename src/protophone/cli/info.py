@@ -96,11 +96,11 @@ def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
     from rich.table import Table
 
     from protophone.bundle import Bundle
-    from protophone.codec import describe, read_entropy, unpack
+    from protophone.codec import describe, read_entropy, read_packed, unpack
     from protophone.model import DEFAULT_BUNDLE
 
     entropy = read_entropy(Bundle(bundle or DEFAULT_BUNDLE))
-    data = source.read_bytes()
+    data = read_packed(source)
     units = unpack(data, entropy, str(source))
     bits = describe(units, entropy)
     seconds = units.num_samples / units.content.grid.sample_rate

@@ -84,7 +84,7 @@ class RangeWriter:
             self.put((number >> low) % 2**width, flat(2**width))
 
     def finish(self) -> bytes:
-        """The fewest bytes that a reader, who goes on with zeros, reads the same symbols from."""
+        """The fewest bytes that a reader, who goes on with zeros for ``_BEYOND`` bits, reads the same symbols from."""
         words = self._coder.get_compressed()
         position, (lower, width) = self._coder.pos()
         size = _WORD * (position + 2)
@@ -97,7 +97,8 @@ class RangeWriter:
             value = -(-first >> 8 * zeros) << 8 * zeros
             if value <= last and value < 1 << 8 * size:
                 break
-        return value.to_bytes(size, "big").rstrip(b"\0")
+        fewest = max(0, -(-(int(self.bits) + 1 - _BEYOND) // 8))  # symbols that begin their tables end in zeros
+        return value.to_bytes(size, "big").rstrip(b"\0").ljust(fewest, b"\0")
 
 
 class RangeReader:

@@ -11,6 +11,7 @@ passes unseen once in 65,536, or in 4 billion times.
 
 import binascii
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -20,13 +21,20 @@ from protophone.codec.voices import read_voice, write_voice
 from protophone.errors import InputError
 from protophone.types import Utterance
 
-__all__ = ["VERSION", "describe", "pack", "unpack"]
+__all__ = ["VERSION", "describe", "pack", "read_packed", "unpack"]
 
 VERSION = 1
 _MARK = 0xB0  # the upper half of the first byte; the lower is the version
 _HEAD = 5  # bytes before the range coder's
 _SHORT = 4095  # bytes of the longest file whose double errors CRC-16 finds
 _MELODY = scaled(np.array([1, 63]))  # frequencies of a file without pitch and with, where the bundle has such
+
+
+def read_packed(path: str | Path) -> bytes:
+    """The bytes of the .ppn file at ``path``; ``InputError`` where there is no such file."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; name one that protophone compress wrote")
+    return Path(path).read_bytes()
 
 
 def pack(utterance: Utterance, model: EntropyModel) -> bytes:

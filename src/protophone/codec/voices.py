@@ -21,7 +21,8 @@ __all__ = ["check_name", "read_voice", "write_voice"]
 _BITS = 8
 _DIMS = flat(4097)  # of a vector, 1 to 4096
 _MEAN = (math.log(40), math.log(640))  # of voices: four octaves, in steps of a fifth of a semitone
-_DEVIATION = (0.0, 0.765)  # in steps of 0.003, of which one at least is written
+_DEVIATION = (0.0, 0.765)  # in steps of 0.003
+_LEAST = (0, 1)  # steps of both: no voice is without any deviation
 _TOLD = (scaled(np.array([1, 3])), scaled(np.array([63, 1])))  # whether they are, for voices without a name and with
 _NOW = 24  # how much more a number of bits just seen counts than one never seen
 Voice = str | Tensor | None
@@ -45,7 +46,7 @@ def write_voice(writer: RangeWriter, voice: Voice, melody: Melody, names: tuple[
     if isinstance(voice, Tensor):
         _write_vector(writer, voice)
     writer.put(int(melody is not None), _TOLD[isinstance(voice, str)])
-    for value, (low, high), least in zip(melody or (), (_MEAN, _DEVIATION), (0, 1), strict=False):
+    for value, (low, high), least in zip(melody or (), (_MEAN, _DEVIATION), _LEAST, strict=False):
         if not math.isfinite(value):
             raise InputError(f"{value} among the mean and deviation of a voice's pitch; measure them on voiced frames")
         level = round((value - low) / (high - low) * (2**_BITS - 1))
@@ -68,7 +69,8 @@ def read_voice(reader: RangeReader, names: tuple[str, ...]) -> tuple[Voice, Melo
     if not reader.get(_TOLD[kind < len(names)]):
         return voice, None
     mean, deviation = (
-        low + reader.get(flat(2**_BITS)) * (high - low) / (2**_BITS - 1) for low, high in (_MEAN, _DEVIATION)
+        low + max(reader.get(flat(2**_BITS)), least) * (high - low) / (2**_BITS - 1)
+        for (low, high), least in zip((_MEAN, _DEVIATION), _LEAST, strict=True)
     )
     return voice, (mean, deviation)
 

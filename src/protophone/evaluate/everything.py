@@ -24,7 +24,7 @@ from protophone.evaluate.sources import recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
 from protophone.evaluate.voices import persons_of
 from protophone.files import atomic, inside, read_json, refuse_existing, write_json, write_text
-from protophone.model import Model, load
+from protophone.model import Heard, Model, load
 from protophone.progress import Stage, silent
 from protophone.recognizers import load_recognizer
 from protophone.report.comparison import Scene, Take, comparison
@@ -78,8 +78,15 @@ def evaluate_all(
     others = recordings_of(recordings, None)
     persons_of(others, one_person)
     model = load(bundle, device=device, vocoder=vocoder)
-    if asr is not None and model.voices:
-        load_recognizer(asr)  # better said before the work than after it, that there is none
+    speaks: str | Heard | None = None
+    if model.voices:  # what cannot be is better said before the work than after it
+        speaks = voice if like is None else model.heard(like)
+        if isinstance(speaks, str):
+            model.check_voice(speaks)
+        if like is not None and voice is not None and voice not in {recording.speaker for recording in others}:
+            raise InputError(f"--voice {voice}: with --like, whom they shall resemble, and {recordings} has no such")
+        if asr is not None:
+            load_recognizer(asr)
     title = f"everything, {_name_of(bundle)}"
     refuse_others(out, title)
     read = {"bundle": model.bundle.folder, "recordings": recordings, "items": items}
@@ -109,7 +116,6 @@ def evaluate_all(
         results.left_out.append(LeftOut("measures", 1, "the bundle has no voice", ("resynthesis",)))
         return results
     with stage("speaking", len(records)) as advance:
-        speaks = voice if like is None else model.heard(like)
         decode_corpus(model, records, out / "sounds", voice=speaks, delivery=delivery, advance=advance)
     spoken = {record.id for record in records}
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
