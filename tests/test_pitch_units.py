@@ -225,7 +225,7 @@ def test_losses_are_those_of_their_definition():
 def test_nothing_past_the_stated_lookahead_changes_a_unit(units_model, monkeypatch):
     monkeypatch.setattr("protophone.features.pitch._WINDOW", 100)
     monkeypatch.setattr("protophone.features.pitch._MARGIN", 20)
-    sound, other = babble(6, 3), babble(6, 9)
+    sound, other = babble(6, 3), np.tile([*babble(0.5, 9, pitch=240.0), *np.zeros(8000, np.float32)], 6)
 
     def heard(samples):
         return units_model.encode(units_model.config.tracker.build().track_blocks([samples]), [ANA])[0][0]
