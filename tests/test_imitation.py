@@ -9,7 +9,7 @@ import torch
 from protophone import audio
 from protophone.bundle import Bundle, add_part, add_voice, write_bundle
 from protophone.cli.codec import compress, decompress
-from protophone.cli.corpus import convert
+from protophone.cli.corpus import convert, decode, encode
 from protophone.codec import ContextConfig, read_entropy, unpack
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.errors import ConfigError, InputError
@@ -78,6 +78,13 @@ def test_a_voice_heard_once_speaks(bundle, sounds, tmp_path):
     audio.write(tmp_path / "wanted.wav", wanted[0], 16000)
     assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "wanted.wav").read_bytes()
     assert not wanted.samples.equal(model.decode(model.encode(source)).samples)
+    (tmp_path / "folder").mkdir()
+    source.rename(tmp_path / "folder" / "in.wav")
+    encode(bundle, tmp_path / "folder", out=tmp_path / "units")
+    decode(bundle, tmp_path / "units", out=tmp_path / "sounds", like=like)
+    assert (tmp_path / "sounds" / "in.wav").read_bytes() == (tmp_path / "wanted.wav").read_bytes()
+    with pytest.raises(InputError, match="two who shall speak"):
+        decode(bundle, tmp_path / "units", out=tmp_path / "both", like=like, voice="ana")
 
 
 def test_a_file_holds_the_voice_that_was_heard(bundle, sounds, tmp_path):

@@ -99,6 +99,7 @@ def decode(
     *,
     out: Path,
     voice: str | None = None,
+    like: Path | None = None,
     pitch: str = "target",
     rate: float = 1.0,
     vocoder: str | None = None,
@@ -116,6 +117,8 @@ def decode(
         The folder for the sounds, one WAV a recording.
     voice
         Who speaks; without it each recording's own speaker, or the first voice.
+    like
+        A recording of who shall speak, in place of a voice's name; for vocoders that learned to take such.
     pitch
         The melody: target (the recording's, in the register of the voice), copy (in the recording's own hertz), flat,
         or a shift such as shift:+2st, in semitones.
@@ -133,11 +136,13 @@ def decode(
     from protophone.model import load
     from protophone.store import read_units
 
+    _check_who_speaks(voice, like)
     delivery = Delivery(pitch, rate)
     model = load(bundle, device=device, vocoder=vocoder)
     records = list(read_units(units))
+    target = voice if like is None else model.heard(like)
     with bar("speaking", len(records)) as advance:
-        done = decode_corpus(model, records, out, voice=voice, delivery=delivery, advance=advance)
+        done = decode_corpus(model, records, out, voice=target, delivery=delivery, advance=advance)
     print(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
 
 
@@ -184,17 +189,13 @@ def convert(
     """
     from protophone import audio
     from protophone.delivery import Delivery
-    from protophone.errors import InputError
     from protophone.files import refuse_file
     from protophone.model import load
 
-    if voice is not None and like is not None:
-        raise InputError(f"--voice {voice} and --like {like}: two who shall speak; give one of them")
+    _check_who_speaks(voice, like)
     delivery = Delivery(pitch, rate)
     audio.check_writable(out)
-    for recording in (source, like):
-        if recording is not None:
-            audio.probe(recording)
+    audio.probe(source)
     refuse_file(out)
     model = load(bundle, device=device, vocoder=vocoder)
     target = voice if like is None else model.heard(like)
@@ -205,3 +206,14 @@ def convert(
             add(part)
             count += len(part)
     print(f"{out}: {count / model.sample_rate:.1f} s")
+
+
+def _check_who_speaks(voice: str | None, like: Path | None) -> None:
+    """``InputError`` where a voice is named and a recording of one given, ``AudioError`` for one that is no sound."""
+    from protophone import audio
+    from protophone.errors import InputError
+
+    if voice is not None and like is not None:
+        raise InputError(f"--voice {voice} and --like {like}: two who shall speak; give one of them")
+    if like is not None:
+        audio.probe(like)
