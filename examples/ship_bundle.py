@@ -45,7 +45,8 @@ asterisk-core-sounds-*-g722; CC BY-SA 3.0, Russian CC BY 3.0).
 **Figures.** {figures}
 
 **Limits.** Studio speech of telephone prompts by four persons; other languages, rooms and microphones are encoded with
-more errors, and other voices are lost. Discover units of your own recordings instead.
+more errors, and other voices are lost: five are too few to learn from to imitate one heard once (`--like`), of whom
+what is spoken keeps little. Discover units of your own recordings instead.
 
 **Made by** `python examples/ship_bundle.py`: codebook {codebook}{overrides}.
 """
