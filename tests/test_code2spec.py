@@ -95,7 +95,7 @@ def test_what_it_cannot_speak_is_refused():
     vocoder = small()
     with pytest.raises(UnitsError, match=f"deadbeef.*{BOOK.hash}"):
         vocoder.synthesize(units(3, codebook="deadbeef"), None, "bo")
-    with pytest.raises(UnitsError, match="320 samples apart.*640 apart"):
+    with pytest.raises(UnitsError, match="320 samples apart.*640 samples apart"):
         vocoder.synthesize(units(3, grid=FrameGrid(16000, 320)), None, "bo")
     with pytest.raises(InputError, match="no voice 'cy' here; the voices are: ana, bo"):
         vocoder.synthesize(units(3), None, "cy")

@@ -158,9 +158,8 @@ def speak_stream(
     ``pitch`` is what the vocoder's ``pitch_input`` asks for, ``voice`` a name or an embedding. Models with windows of
     their own have no unit for the last few hundredths of a second; there it is silent.
     """
-    content = units.content if units.content.durations is None else units.content.expand()
     left = units.num_samples
-    for part in vocoder.stream(content, pitch, voice):
+    for part in vocoder.stream(units.content, pitch, voice):
         samples = part[:left].cpu().numpy()
         left -= len(samples)
         if len(samples):

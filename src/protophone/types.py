@@ -199,6 +199,24 @@ class UnitBatch:
         one = slice(index, index + 1)
         return replace(self, codes=self.codes[one, :, :end], lengths=self.lengths[one], durations=durations)
 
+    def of(self, codebook: str | None, sizes: tuple[int, ...], grid: FrameGrid, whose: str) -> "UnitBatch":
+        """These units, one code a frame; ``UnitsError`` where they are not of this codebook and as far apart as here.
+
+        ``whose`` says in the message who wants them so: "this voice speaks".
+        """
+        theirs = (self.codebook, self.sizes, self.grid.hop, self.grid.sample_rate)
+        ours = (codebook, sizes, grid.hop, grid.sample_rate)
+        if theirs != ours:
+            told = [
+                f"codebook {each[0]}, of sizes {list(each[1])}, {each[2]} samples apart at {each[3]} Hz"
+                for each in (theirs, ours)
+            ]
+            raise UnitsError(
+                f"these are units of {told[0]}; {whose} those of {told[1]}; use the bundle they were encoded with, or "
+                "encode the recordings again"
+            )
+        return self if self.durations is None else self.expand()
+
     def collapse(self) -> "UnitBatch":
         """Runs of equal codes merged, their lengths in ``durations``. The inverse of ``expand``."""
         if self.durations is not None:

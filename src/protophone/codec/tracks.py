@@ -32,14 +32,7 @@ class Stream:
 
     def codes(self, units: UnitBatch, num_samples: int) -> np.ndarray:
         """Codes int64 ``[codebook, frame]`` of a batch of one; ``UnitsError`` where they are not of this stream."""
-        units = units if units.durations is None else units.expand()
-        theirs = (units.codebook, units.sizes, units.grid.sample_rate, units.grid.hop)
-        ours = (self.codebook, self.sizes, self.grid.sample_rate, self.grid.hop)
-        if theirs != ours:
-            raise UnitsError(
-                f"units of codebook {theirs[0]}, sizes {theirs[1]}, {theirs[3]} samples apart at {theirs[2]} Hz, where "
-                f"those of {ours[0]}, {ours[1]}, {ours[3]} at {ours[2]} Hz are packed; use the bundle they come from"
-            )
+        units = units.of(self.codebook, self.sizes, self.grid, "packed are")
         codes, wanted = units[0], self.grid.num_frames(num_samples)
         if codes.shape[1] != wanted:
             raise UnitsError(

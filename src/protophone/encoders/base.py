@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.errors import AudioError, InputError, UnitsError
+from protophone.errors import AudioError, InputError
 from protophone.features.base import FeatureExtractor
 from protophone.tape import Tape
 from protophone.types import AudioBatch, Codebook, FeatureBatch, FrameGrid, UnitBatch
@@ -209,17 +209,8 @@ class Encoder(nn.Module, ABC):
 
     def check_units(self, units: UnitBatch) -> UnitBatch:
         """``units``, one code a frame; ``UnitsError`` where another codebook made them or they lie on another grid."""
-        if units.codebook is not None and units.codebook != self.codebook.hash:
-            raise UnitsError(
-                f"these units were made by codebook {units.codebook}, this bundle's is {self.codebook.hash}; "
-                "use the bundle they were encoded with, or encode the recordings again"
-            )
-        if units.sizes != self.sizes or units.grid.frame_rate != self.grid.frame_rate:
-            raise UnitsError(
-                f"these units have sizes {units.sizes} at {float(units.grid.frame_rate):g} Hz, this bundle's have "
-                f"{self.sizes} at {float(self.grid.frame_rate):g} Hz; use the bundle they were encoded with"
-            )
-        return units if units.durations is None else units.expand()
+        codebook = None if units.codebook is None else self.codebook.hash  # of some that are given as bare codes
+        return units.of(codebook, self.sizes, self.grid, "this bundle's are")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from protophone.config import Count, Positive, Share, config, dump, parse
 from protophone.crops import Crops
 from protophone.encoders.base import at_rest
 from protophone.encoders.contour import Coarser, Finer
-from protophone.errors import BundleError, ConfigError, InputError, UnitsError
+from protophone.errors import BundleError, ConfigError, InputError
 from protophone.features.contour import PitchBatch
 from protophone.features.pitch import PitchConfig
 from protophone.quantizers.chained import ChainedConfig
@@ -197,14 +197,7 @@ class PitchVQVAE(nn.Module):
 
     def check_units(self, units: UnitBatch) -> UnitBatch:
         """``units``, one code a frame; ``UnitsError`` where they are not of this codebook and grid."""
-        theirs = (units.codebook, units.sizes, units.grid.sample_rate, units.grid.hop)
-        ours = (self.codebook.hash, self.sizes, self.grid.sample_rate, self.grid.hop)
-        if theirs != ours:
-            raise UnitsError(
-                f"pitch units of codebook {theirs[0]}, sizes {theirs[1]}, {theirs[3]} samples apart at {theirs[2]} Hz; "
-                f"this bundle's are of {ours[0]}, {ours[1]}, {ours[3]} at {ours[2]} Hz: use the bundle they come from"
-            )
-        return units if units.durations is None else units.expand()
+        return units.of(self.codebook.hash, self.sizes, self.grid, "this bundle's pitch units are")
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Everything is stepped by the one loss."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from protophone.errors import InputError, UnitsError
+from protophone.errors import InputError
 from protophone.features.contour import PitchBatch
 from protophone.types import AudioBatch, FrameGrid, UnitBatch
 
@@ -77,15 +77,6 @@ class Vocoder(nn.Module, ABC):
             raise InputError(f"no voice {voice!r} here; the voices are: {', '.join(self.voices)}")
         return self.voices.index(voice)
 
-    def check_units(self, units: UnitBatch) -> None:
-        """``UnitsError`` where ``units`` were made by another codebook than this vocoder's."""
-        if units.codebook != self.codebook:
-            raise UnitsError(
-                f"these units were made by codebook {units.codebook}, this voice speaks those of {self.codebook}; "
-                "use the bundle they were encoded with, or encode the recordings again"
-            )
-        if units.grid.hop != self.grid.hop or units.grid.sample_rate != self.grid.sample_rate:
-            raise UnitsError(
-                f"these units lie {units.grid.hop} samples apart at {units.grid.sample_rate} Hz, this voice speaks "
-                f"units {self.grid.hop} apart at {self.grid.sample_rate} Hz; encode the recordings again"
-            )
+    def check_units(self, units: UnitBatch) -> UnitBatch:
+        """``units``, one code a frame; ``UnitsError`` where they are not of the codebook this vocoder learned."""
+        return units.of(self.codebook, units.sizes, self.grid, "this voice speaks")

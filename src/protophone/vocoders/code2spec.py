@@ -148,7 +148,7 @@ class Code2Spec(Vocoder):
         voice: str | Tensor | None,
     ) -> Iterator[Tensor]:
         """Sound of a batch of one in overlapping parts, each faded in over the end of the one before."""
-        self.check_units(content)
+        content = self.check_units(content)
         if isinstance(voice, Tensor):
             raise InputError("this voice knows speakers by name only, and was given an embedding; name one")
         speaker = torch.tensor([self.voice_index(voice)], device=self.vectors.device)

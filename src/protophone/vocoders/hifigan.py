@@ -133,7 +133,7 @@ class HiFiGAN(Vocoder):
 
         ``pitch`` are pitch units on a grid of whole content units, or not looked at where the vocoder is told none.
         """
-        self.check_units(content)
+        content = self.check_units(content)
         told = self._voice(voice)
         device = next(self.parameters()).device
         codes = content.codes[..., : int(content.lengths[0])].to(device)

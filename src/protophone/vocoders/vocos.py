@@ -137,7 +137,7 @@ class Vocos(Vocoder):
         self, content: UnitBatch, pitch: UnitBatch | PitchBatch | None, voice: str | Tensor | None
     ) -> Iterator[Tensor]:
         """Sound of a batch of one, part by part in bounded memory."""
-        self.check_units(content)
+        content = self.check_units(content)
         units = int(content.lengths[0])
         codes = content.codes[..., :units].to(self.vectors.device)
         told = self.speaker.lookup(voice)
