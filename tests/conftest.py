@@ -65,3 +65,11 @@ def tiny_bundle(tiny_corpus) -> Path:
     from tests.tiny import learn
 
     return learn(tiny_corpus.parent / "learned", tiny_corpus)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs the command line in this process: exit code, standard output, lines of standard error."""
+    from tests.calls import called
+
+    return lambda *arguments: called(arguments, monkeypatch, capsys)

@@ -18,12 +18,10 @@ from protophone.formats import write_classes
 from protophone.formats.submission import Kind
 from protophone.metrics.abx.distances import Distance
 from protophone.metrics.abx.slices import Fault
+from tests.calls import one_line
 from tests.evaluate.judges import use_fakes
 from tests.evaluate.made import codes_of, speech, write_ctm, write_features, write_items, write_sounds, write_units
-from tests.test_cli import call as run_in_process
-from tests.test_cli import one_line
 
-call = run_in_process  # the fixture, under the name that tests ask for
 pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 
 
