@@ -178,6 +178,14 @@ def speak(codec: Codec, recordings: Iterable[Recording], folder: Path, advance: 
     return Found(figures=_rates([recording.id for recording in recordings], [bits for _, bits in sent], late))
 
 
+def said_by(speakers: Iterable[str], recordings: Iterable[Recording]) -> list[Recording]:
+    """What ``speakers`` say; ``InputError`` for one who says nothing."""
+    speakers, recordings = list(speakers), list(recordings)
+    if missing := set(speakers) - {recording.speaker for recording in recordings}:
+        raise InputError(f"--speakers {', '.join(sorted(missing))}: says nothing in these recordings; name others")
+    return [recording for recording in recordings if recording.speaker in speakers]
+
+
 def lateness(original: np.ndarray, made: np.ndarray) -> int:
     """By how many ms a sound lags its original: where their loudness over time, in log, correlates most.
 
@@ -218,6 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", default="dev")
+    parser.add_argument("--speakers", action="append", default=[], help="only what they say; give it for each")
     parser.add_argument("--bundle", type=Path, action="append", default=[], help="a bundle of ours, with a codec")
     parser.add_argument("--asr", help="a faster-whisper model; without it, words are not scored")
     parser.add_argument("--language", help="what is spoken, where the manifest does not say")
@@ -231,6 +240,11 @@ def main() -> None:
         if len({codec.name for codec in codecs}) < len(codecs):
             raise InputError("two codecs of one name, which is that of the bundle's folder; rename one of the folders")
         recordings = recordings_of(args.manifest, args.split)
+        if args.speakers:
+            recordings = said_by(args.speakers, recordings)
+            measures = replace(measures, enrol=args.manifest)  # speakers are known by all they say
+            args.manifest = args.out / "recordings.jsonl"
+            manifest.write(args.manifest, recordings)
         for codec in codecs:
             with bar(codec.name, len(recordings)) as advance:
                 found = speak(codec, recordings, args.out / codec.name, advance)
