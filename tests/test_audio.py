@@ -11,7 +11,7 @@ import soxr
 from protophone import audio
 from protophone.errors import AudioError, InputError
 from protophone.types import Recording
-from tests.conftest import corpus
+from tests.conftest import babble, corpus
 
 
 def sound(samples, seed=0):
@@ -122,6 +122,18 @@ def test_segments_count_samples_of_the_file(tmp_path):
         np.testing.assert_array_equal(audio.read(part), soxr.resample(samples[1234:21234], 44100, 16000))
         rest = Recording(id="x", path=path, start=40000)
         np.testing.assert_array_equal(np.concatenate(list(audio.stream(rest, 44100, 999))), samples[40000:])
+
+
+def test_what_cannot_be_leapt_in_is_read_up_to_the_segment(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "_BLOCK", 700)
+    spoken = babble(1, sample_rate=8000)
+    soundfile.write(tmp_path / "phone.wav", spoken, 8000, subtype="GSM610")
+    with soundfile.SoundFile(tmp_path / "phone.wav") as file:
+        assert not file.seekable()
+    whole = audio.read(tmp_path / "phone.wav", 8000)
+    assert np.corrcoef(whole[: len(spoken)], spoken)[0, 1] > 0.9
+    part = Recording(id="a", path=tmp_path / "phone.wav", start=3000, num_samples=2000)
+    np.testing.assert_array_equal(audio.read(part, 8000), whole[3000:5000])
 
 
 def test_lossy_files_keep_length_and_place():

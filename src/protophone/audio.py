@@ -254,6 +254,8 @@ def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndar
         resampler = None
         if file.samplerate != sample_rate:
             resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
+        for begin in range(0, 0 if file.seekable() else at, _BLOCK):  # WAV of GSM can only be read up to there
+            _decode(file, recording.path, begin, min(at - begin, _BLOCK))
         while left:
             part = _decode(file, recording.path, at, min(left, _BLOCK))
             at += len(part)
@@ -264,7 +266,7 @@ def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndar
 def _decode(file: soundfile.SoundFile, path: Path, at: int, count: int) -> np.ndarray:
     """``count`` samples of a file from sample ``at``, its channels averaged: float32 ``[sample]``."""
     try:
-        if file.tell() != at:
+        if file.seekable() and file.tell() != at:
             file.seek(at)
         part = file.read(count, dtype="float32")
     except soundfile.SoundFileError as error:
