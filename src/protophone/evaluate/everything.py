@@ -29,6 +29,7 @@ from protophone.progress import Stage, silent
 from protophone.recognizers import load_recognizer
 from protophone.report.comparison import Scene, Take, comparison
 from protophone.store import UnitRecord, read_units
+from protophone.types import Recording
 
 __all__ = ["evaluate_all"]
 
@@ -121,13 +122,8 @@ def evaluate_all(
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
     results.hashes["sounds"] = digest(out / "sounds")
     write_text(out / "listen.html", _to_hear(pairs, title, model.sample_rate))
-    each = Measures(language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
-    if asr is None:
-        results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
-    else:  # what asr names was asked for: its faults are errors, not something left out
-        results.add(measure(pairs, [], replace(each, asr=asr), work=kept, stage=stage))
-    resembling = pairs
-    if like is not None and voice is None:
+    measures = Measures(asr=asr, language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
+    if voice is None and like is not None:
         reason = f"spoken like {like}; name the speaker whom they shall resemble (--voice)"
         results.left_out.append(LeftOut("measures", 1, reason, ("speaker",)))
         resembling = []
@@ -138,17 +134,9 @@ def evaluate_all(
                 f"similarity to the speaker: they speak as {model.voices[0]}, for the bundle has no voice of theirs"
             )
             results.left_out.append(LeftOut("recordings", len(pairs) - len(resembling), reason))
-    for name, some, measures in (
-        ("f0", pairs, replace(each, f0=True)),
-        ("speaker", resembling, replace(each, speaker=True, voice=voice)),
-        ("quality", pairs, replace(each, quality=True)),
-    ):
-        if not some:
-            continue
-        try:
-            results.add(measure(some, others, measures, work=kept, stage=stage))
-        except InputError as error:
-            results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
+    else:
+        resembling = pairs
+    _score_sounds(results, pairs, resembling, others, replace(measures, voice=voice), work=kept, stage=stage)
     return results
 
 
@@ -161,6 +149,39 @@ def _score_units(results: Results, out: Path, alignment: str | Path | None, seed
     for part in (rates, quality):
         results.add(part)
         results.hashes |= part.hashes
+
+
+def _score_sounds(
+    results: Results,
+    pairs: Sequence[Pair],
+    resembling: Sequence[Pair],
+    others: Sequence[Recording],
+    measures: Measures,
+    *,
+    work: Path,
+    stage: Stage,
+) -> None:
+    """Adds the words, pitch and quality of ``pairs`` and the speakers of those ``resembling`` theirs to ``results``.
+
+    What needs an extra that is not installed is listed among what was left out; but the recogniser was asked for, and
+    its faults are errors.
+    """
+    each = replace(measures, asr=None, voice=None)
+    if measures.asr is None:
+        results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
+    else:
+        results.add(measure(pairs, [], replace(each, asr=measures.asr), work=work, stage=stage))
+    for name, some, wanted in (
+        ("f0", pairs, replace(each, f0=True)),
+        ("speaker", resembling, replace(each, speaker=True, voice=measures.voice)),
+        ("quality", pairs, replace(each, quality=True)),
+    ):
+        if not some:
+            continue
+        try:
+            results.add(measure(some, others, wanted, work=work, stage=stage))
+        except InputError as error:
+            results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
 
 
 def _packed(model: Model, records: Sequence[UnitRecord], folder: Path) -> Path | None:
