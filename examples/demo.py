@@ -9,6 +9,7 @@ cores.
 """
 
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from protophone.cli.progress import Terminal
 from protophone.codec import describe, pack, read_entropy, unpack
 from protophone.delivery import Delivery
 from protophone.discover import DiscoverConfig, discover
-from protophone.files import read_json, write_text
+from protophone.errors import ProtophoneError
+from protophone.files import read_json, refuse_existing, write_text
 from protophone.manifest import read
 from protophone.model import DEFAULT_BUNDLE, Model
 from protophone.report.comparison import Scene, Take, comparison
@@ -28,6 +30,7 @@ from protophone.store import read_units
 from protophone.types import Recording
 
 HERE = Path("demo")
+MARK = ".demo"  # a folder with it was made here, and is made anew
 RECORDINGS = Path(__file__).parent / "recordings" / "manifest.jsonl"
 OTHERS = {"prompts-en": "prompts-it", "prompts-fr": "prompts-ru", "prompts-it": "prompts-en"} | {
     "prompts-ru": "prompts-fr"
@@ -74,7 +77,10 @@ def compressed(model: Model, recording: Recording, table: Table) -> Scene:
 
 def main() -> None:
     begun = time.monotonic()
-    shutil.rmtree(HERE, ignore_errors=True)
+    if (HERE / MARK).is_file():
+        shutil.rmtree(HERE)
+    refuse_existing(HERE)
+    write_text(HERE / MARK, "")
     model = load()
     table = Table("recording", "seconds", "PCM bytes", ".ppn bytes", "bit/s", "of it content", "of it pitch")
     scenes = [compressed(model, recording, table) for recording in read(RECORDINGS)]
@@ -100,4 +106,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ProtophoneError as error:
+        sys.exit(f"error: {error}")

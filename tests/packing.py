@@ -49,6 +49,8 @@ def utterance(model: EntropyModel, num_samples: int, seed: int = 0, *, pitch: bo
         return stream.units(np.stack([rng.integers(0, size, frames + 1)[runs] for size in stream.sizes]))
 
     melody = units(model.pitch) if pitch and model.pitch is not None else None
+    if melody is not None and not isinstance(told.get("voice"), str):
+        told = {"pitch_statistics": (5.0, 0.2)} | {name: value for name, value in told.items() if value is not None}
     return Utterance(content=units(model.content), num_samples=num_samples, pitch=melody, **told)
 
 

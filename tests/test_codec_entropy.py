@@ -58,7 +58,8 @@ def chains(count, frames, voice=None, follow=0.9, seed=0):
             step = 1 if voice != "bo" else 3
             codes.append((codes[-1] + step) % 8 if rng.random() < follow else int(rng.integers(8)))
         melody = PITCH.units(np.array([codes[::4]]))
-        made.append(Utterance(CONTENT.units(np.array([codes])), 320 * frames, melody, voice))
+        content, lies = CONTENT.units(np.array([codes])), None if voice else (5.0, 0.2)
+        made.append(Utterance(content, 320 * frames, melody, voice, pitch_statistics=lies))
     return made
 
 

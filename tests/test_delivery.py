@@ -36,6 +36,12 @@ def test_flat_and_shift():
         assert torch.allclose(shifted, melody.f0_hz * 2 ** (semitones / 12))
 
 
+def test_what_no_voice_sings_is_sung_at_the_edge():
+    melody = _melody(60.0, 200.0, 900.0)
+    for text, sung in (("shift:-24st", [40.0, 50.0, 225.0]), ("shift:+24st", [240.0, 800.0, 1000.0])):
+        assert torch.allclose(Delivery(text).melody(melody, LOW, LOW).f0_hz, torch.tensor(sung))
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.8, 1.0, 1.25, 3.0])
 def test_rate_keeps_order_and_ends(rate):
     units = UnitBatch(torch.arange(40)[None, None], torch.tensor([40]), (64,), FrameGrid(16000, 640))

@@ -73,6 +73,18 @@ def test_what_a_kill_left_is_overwritten(tmp_path):
     assert names(tmp_path) == [path.name]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_what_another_process_writes_is_left_to_it(tmp_path):
+    for path, begin in ((tmp_path / "a.txt", atomic), (tmp_path / "b", atomic_folder)):
+        with begin(path) as temporary:
+            place = temporary if begin is atomic else temporary / "x"
+            place.write_text("mine")
+            with pytest.raises(InputError, match="another process is writing it; wait"), begin(path):
+                pytest.fail("both wrote")
+        assert (path if begin is atomic else path / "x").read_text() == "mine"
+    assert names(tmp_path) == ["a.txt", "b"]
+
+
 def _prepared(script: str, path: Path) -> str:
     return f"from pathlib import Path\nfrom protophone.files import *\npath = Path({str(path)!r})\n{script}"
 

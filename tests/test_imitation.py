@@ -24,8 +24,8 @@ from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
 from tests.evaluate.judges import use_fakes
+from tests.speakers import NAMES, NARROW, content
 from tests.test_pitch_units import started
-from tests.test_speaking import NAMES, NARROW, content
 
 
 class Tilt(SpeakerEmbedder):
@@ -120,6 +120,21 @@ def test_pitch_units_of_another_rate_are_refused_before_the_training(bundle, tin
         run_recipe(PitchRecipe(data=data, bundle=str(bundle), pitch=pitch), tmp_path / "pitch")
 
 
+@pytest.mark.parametrize(
+    ("pitch", "says"),
+    [
+        (PitchVQVAEConfig(tracker=PitchConfig(hop=100)), "tracker.hop 100: vocoders are told the melody every 80"),
+        (PitchVQVAEConfig(time_reduction=4), r"time_reduction 4: .* 320 samples apart, .*multiple of the 640"),
+    ],
+)
+def test_pitch_units_that_nothing_could_be_told_are_refused_before_the_training(
+    bundle, tiny_corpus, tmp_path, pitch, says
+):
+    data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split="all")
+    with pytest.raises(ConfigError, match=says):
+        run_recipe(PitchRecipe(data=data, bundle=str(bundle), pitch=pitch), tmp_path / "pitch")
+
+
 def test_another_number_of_pitch_units_is_refused_before_the_training(bundle, tiny_corpus, tmp_path):
     data = DataConfig(recordings=str(tiny_corpus / "manifest.jsonl"), split="all")
     recipe = VoiceRecipe(data=data, bundle=str(bundle), name="v", voice=HiFiGANConfig(pitch_units=7))
@@ -136,6 +151,7 @@ def test_all_is_measured_in_the_files_and_of_a_voice_heard_once(bundle, sounds, 
     seconds = sum(soundfile.info(path).duration for path in (tiny_corpus / "ana").iterdir())
     measured = 8 * sum(file.stat().st_size for file in files) / seconds
     assert own["bit rate, measured bytes"].value == pytest.approx(measured)
+    assert {unpack(file.read_bytes(), read_entropy(Bundle(bundle))).voice for file in files} == {"ana"}
     assert own["speaker similarity to the original"].count == 3
     page = (tmp_path / "own" / "listen.html").read_text()
     assert all(page.count(f"spectrogram, 0 to 8000 hertz, of from its units of ana/{at}") for at in range(3))

@@ -1,5 +1,6 @@
 """The bundle that is shipped, on recordings it was not trained on: size, bits, melody, voices."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from protophone import audio
 from protophone.bundle import Bundle
+from protophone.cli.info import info
 from protophone.codec import pack, read_entropy, unpack
 from protophone.delivery import Delivery
 from protophone.features.pitch import PitchConfig
@@ -45,6 +47,13 @@ def test_it_is_small_and_says_what_it_is():
     for said in ("CC BY-SA 3.0", "Allison Smith", "June Wallack", "Carlo Flora", "Maxim Topal", "real people's"):
         assert said in card
     assert bundle.facts["training"]["recordings"] > 2000
+
+
+def test_its_look_ahead_is_told_in_seconds(capsys):
+    info()
+    told = capsys.readouterr().out
+    assert re.search("look-ahead, content +│ 0.52 s from a unit's beginning", told)
+    assert re.search("look-ahead, pitch +│ 61.3 s from a unit's beginning", told)
 
 
 def test_recordings_fit_into_a_few_hundred_bits_a_second(model, recordings):

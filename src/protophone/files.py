@@ -13,6 +13,11 @@ from typing import Any
 
 from protophone.errors import InputError
 
+try:
+    import fcntl
+except ImportError:  # a system without such locks
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = [
     "atomic",
     "atomic_folder",
@@ -58,11 +63,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` (same suffix) that takes its place when the block ends without an error.
 
     Its name follows from that of ``path``: what a kill leaves behind is overwritten when the command runs again.
+    ``InputError`` while another process writes the same.
     """
     path = Path(path)
+    temporary = _beside(path, "writing", path.suffix)
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _beside(path, "writing", path.suffix)
+        temporary.touch()
+    with explained(path), _held(temporary, path):
         try:
             temporary.write_bytes(b"")
             yield temporary
@@ -75,14 +83,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder beside ``path`` that takes its place, replacing what was there, when the block ends well."""
+    """A temporary folder beside ``path`` that takes its place, replacing what was there, when the block ends well.
+
+    ``InputError`` while another process writes the same.
+    """
     path = Path(path)
     restore_folder(path)
+    temporary, old = _beside(path, "writing"), _beside(path, "old")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary, old = _beside(path, "writing"), _beside(path, "old")
-        _remove(temporary)
+        if temporary.exists():  # what a kill left
+            with _held(temporary, path):
+                shutil.rmtree(temporary)
         temporary.mkdir()
+    with explained(path), _held(temporary, path):
         try:
             yield temporary
             if path.exists():
@@ -92,6 +106,24 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             _remove(old)
         finally:
             _remove(temporary)
+
+
+@contextmanager
+def _held(temporary: Path, path: Path) -> Iterator[None]:
+    """Keeps other processes from ``temporary``, which will be ``path``; ``InputError`` where one has it."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(
+            f"{path}: another process is writing it; wait for its end, and give the same command again"
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def restore_folder(path: str | Path) -> None:

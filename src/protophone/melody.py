@@ -114,7 +114,7 @@ def pack_pitch_units(
     def parts(recording: Recording) -> Iterator[np.ndarray]:
         tape = Tape(recording, grid.sample_rate)
         track = tracker.track_blocks(tape.blocks())
-        codes = pitch.encode(track, pitch.statistics(track, [recording.speaker or NOBODY]))[0][0]
+        codes = pitch.encode(track, pitch.statistics(track, [recording.speaker]))[0][0]
         yield np.repeat(codes, repeat)[: grid.num_frames(tape.num_samples), None]
 
     settings = {"pitch": pitch.codebook.hash, "hop": grid.hop}

@@ -19,9 +19,9 @@ from protophone.encoders.pitch import PitchVQVAE, VoicePitch, read_pitch
 from protophone.errors import AudioError, BundleError, InputError
 from protophone.features.pitch import PitchConfig
 from protophone.parts import filled
-from protophone.speaking import Vocoders, deliver, speak_stream
+from protophone.speaking import Vocoders, check_lengths, deliver, speak_stream
 from protophone.tape import Tape
-from protophone.types import AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
+from protophone.types import NOBODY, AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
 
 __all__ = ["DEFAULT_BUNDLE", "Heard", "Model", "load"]
 
@@ -179,6 +179,8 @@ class Model:
         """Like ``decode``, in parts float32 ``[sample]`` and bounded memory."""
         target, lies = self._target(units, voice)
         vocoder = self._vocoders.of(target)
+        if not check_lengths(units):
+            return iter([np.zeros(round(units.num_samples / delivery.rate), np.float32)])
         pitch = deliver(units, vocoder.pitch_input, self.pitch, lies, delivery)
         spoken = replace(
             units,
@@ -223,15 +225,15 @@ class Model:
         return self.speak_stream(self.encode(source, speaker), target, delivery)
 
     def _target(self, units: Utterance, voice: str | Heard | None) -> tuple[str | Tensor, VoicePitch | None]:
-        """Who speaks, and where that voice's pitch lies."""
+        """Who speaks, and where that voice's pitch lies; None: where that of the recording does."""
         if isinstance(voice, Heard):
             return voice.embedding, voice.pitch
         if voice is None and isinstance(units.voice, Tensor):
-            lies = units.pitch_statistics
-            return units.voice, None if lies is None else VoicePitch(*lies)
-        own = units.voice if isinstance(units.voice, str) and units.voice in self.voices else None
-        name = voice if voice is not None else own or self._vocoders.first
-        return name, None if self.pitch is None else self.pitch.voices.get(name, self.pitch.pooled)
+            return units.voice, None
+        name = voice if voice is not None else units.speaker if units.speaker in self.voices else self._vocoders.first
+        if self.pitch is None or name == NOBODY:  # of all whose recordings say not who they are
+            return name, None
+        return name, self.pitch.voices.get(name, self.pitch.pooled)
 
 
 def _device(name: str) -> torch.device:

@@ -21,6 +21,7 @@ from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.errors import ConfigError, InputError
+from protophone.features.pitch import PitchConfig
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
@@ -160,12 +161,7 @@ def run_recipe(
         add_voice(recipe.bundle, recipe.name, voice_part(vocoder, embedder, model.pitch))
         return Path(recipe.bundle)
     if isinstance(recipe, PitchRecipe):
-        # Better said before the training than after it.
-        rate, own = Bundle(recipe.bundle).facts["encoder"]["sample_rate"], recipe.pitch.tracker.sample_rate
-        if rate != own:
-            raise ConfigError(
-                f"pitch.tracker.sample_rate {own}: {recipe.bundle} takes sound at {rate} Hz; write this number"
-            )
+        _check_grid(recipe)  # better said before the training than after it
         pitch, _ = fit_pitch(recordings, recipe.pitch, recipe.train, folder, **options)
         add_part(recipe.bundle, "pitch", pitch_part(pitch))
         return Path(recipe.bundle)
@@ -178,6 +174,26 @@ def run_recipe(
     if not (bundle / "bundle.json").is_file() or Model(Bundle(bundle)).encoder.codebook.hash != encoder.codebook.hash:
         write_encoder(bundle, encoder, recordings, recipe.train)
     return bundle
+
+
+def _check_grid(recipe: PitchRecipe) -> None:
+    """``ConfigError`` where pitch units would lie so that nothing in the bundle could be told them."""
+    facts, tracker = Bundle(recipe.bundle).facts["encoder"], recipe.pitch.tracker
+    if tracker.sample_rate != (rate := facts["sample_rate"]):
+        raise ConfigError(
+            f"pitch.tracker.sample_rate {tracker.sample_rate}: {recipe.bundle} takes sound at {rate} Hz; write this "
+            "number"
+        )
+    if tracker.hop != (due := PitchConfig().hop):
+        raise ConfigError(
+            f"pitch.tracker.hop {tracker.hop}: vocoders are told the melody every {due}; write this number"
+        )
+    hop = tracker.hop * recipe.pitch.time_reduction
+    if hop % facts["hop"]:
+        raise ConfigError(
+            f"pitch.time_reduction {recipe.pitch.time_reduction}: pitch units {hop} samples apart, which must be a "
+            f"multiple of the {facts['hop']} between the units of {recipe.bundle}; choose a larger one"
+        )
 
 
 def _embedder(recipe: VoiceRecipe) -> SpeakerEmbedder | None:

@@ -17,13 +17,18 @@ from protophone.errors import InputError, UnitsError
 from protophone.features.contour import PitchBatch
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.parts import filled
-from protophone.types import UnitBatch, Utterance
+from protophone.types import NOBODY, UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
 from protophone.vocoders.base import PitchInput, Vocoder
 
-__all__ = ["Vocoders", "deliver", "speak_stream"]
+__all__ = ["Vocoders", "check_lengths", "deliver", "speak_stream"]
 
 _ANY_VOCODER: Any = VocoderConfig  # a union, which no type checker takes for a class
+_NO_PITCH = (
+    "this vocoder must be told the melody, and the bundle has no pitch units; protophone train configs/pitch.toml, "
+    "then encode again"
+)
+_SHORT = 2  # units fewer than a recording's samples make, of models that pad no sound
 _PREFERRED = ("vocos", "hifigan", "code2spec")  # folders of voices, where several speak as the same person
 
 
@@ -69,12 +74,19 @@ class Vocoders:
         return found
 
     def folder(self, voice: str | Tensor) -> str:
-        """The vocoder that speaks as ``voice``, a name or an embedding; ``InputError`` where there is none."""
+        """The vocoder that speaks as ``voice``, a name or an embedding.
+
+        ``InputError`` where there is none, ``UnitsError`` where it must be told a melody and the bundle makes none.
+        """
         if isinstance(voice, Tensor):
-            return self._taking_embeddings()
-        if self.first and voice not in self._speaks:
+            found = self._taking_embeddings()
+        elif self.first and voice not in self._speaks:
             raise InputError(f"no voice {voice!r} in {self._bundle.folder}; the voices are: {', '.join(self.voices)}")
-        return self._speaks[voice]
+        else:
+            found = self._speaks[voice]
+        if self._folders[found].get("pitch", "none") != "none" and "pitch" not in self._bundle.parts:
+            raise UnitsError(_NO_PITCH)
+        return found
 
     def of(self, voice: str | Tensor) -> Vocoder:
         """The same, ready to speak."""
@@ -118,26 +130,22 @@ def deliver(
 ) -> UnitBatch | PitchBatch | None:
     """What a vocoder is told of the melody of ``units``, in a voice whose pitch lies at ``target``.
 
-    Raises ``InputError`` where the vocoder is told none and another melody is asked for, ``UnitsError`` where the units
-    hold no pitch.
+    Without a ``target`` it lies where that of the recording does. Raises ``InputError`` where the vocoder is told none
+    and another melody is asked for, ``UnitsError`` where the units hold no pitch.
     """
     if wanted == "none":
         if delivery.pitch != "target":
             raise InputError(f"pitch {delivery.pitch!r}: this vocoder is told no melody; speak with one that is")
         return None
     if coder is None:
-        raise UnitsError(
-            "this vocoder must be told the melody, and the bundle has no pitch units; protophone train "
-            "configs/pitch.toml, then encode again"
-        )
+        raise UnitsError(_NO_PITCH)
     if units.pitch is None:
         raise UnitsError("this vocoder must be told the melody, and these units have none; encode the recording again")
-    target = coder.pooled if target is None else target
     pitch = coder.check_units(units.pitch)
     if wanted == "units" and delivery == Delivery():
         return pitch
-    own = coder.pooled if units.speaker is None else coder.voices.get(units.speaker, coder.pooled)
-    source = VoicePitch(*units.pitch_statistics) if units.pitch_statistics else own
+    source = _register(units, coder)
+    target = source if target is None else target
     device = coder.mean.device
     pitch = replace(pitch, codes=pitch.codes.to(device), lengths=pitch.lengths.to(device))
     melody = delivery.melody(coder.contour(pitch, [source]), source, target)
@@ -147,6 +155,37 @@ def deliver(
     voiced = coder.decode(pitch, [source]).f0_hz > 0
     at = delivery.steps(voiced.shape[1], voiced.device)
     return coder.encode(PitchBatch(melody.f0_hz * voiced[:, at], melody.lengths, melody.grid), [target])
+
+
+def _register(units: Utterance, coder: PitchVQVAE) -> VoicePitch:
+    """Where the pitch of who was recorded lies; ``UnitsError`` where nothing says."""
+    if units.pitch_statistics is not None:
+        return VoicePitch(*units.pitch_statistics)
+    if isinstance(units.voice, Tensor):
+        raise UnitsError(
+            "these units name no speaker and say not where the pitch of theirs lies (pitch_statistics); encode the "
+            "recording without a speaker, which measures it"
+        )
+    return coder.voices.get(units.speaker or NOBODY, coder.pooled)
+
+
+def check_lengths(units: Utterance) -> int:
+    """Frames of the content of ``units``; ``UnitsError`` where the pitch or the samples are of another recording's.
+
+    Models with windows of their own have a unit or two less than the samples make.
+    """
+    counts = []
+    for found in (units.content, units.pitch):
+        if found is None:
+            continue
+        counts.append(int(found.lengths[0] if found.durations is None else found.durations.sum()))
+        made = -(-units.num_samples // found.grid.hop)
+        if abs(counts[-1] - made) > _SHORT:
+            raise UnitsError(
+                f"{counts[-1]} units {found.grid.hop} samples apart for {units.num_samples} samples, which make "
+                f"{made}; give content, pitch and number of samples of one recording"
+            )
+    return counts[0]
 
 
 @torch.inference_mode()

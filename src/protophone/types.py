@@ -252,7 +252,8 @@ class Utterance:
 
     ``content`` and ``pitch`` are batches of one recording; ``pitch`` has its own, slower grid. ``voice`` is a name, an
     embedding float32 ``[dim]``, or None; ``num_samples`` is the recording's length at the grid's rate.
-    ``pitch_statistics``, mean and deviation of natural log F0 on voiced frames, go with a voice that has no name.
+    ``pitch_statistics``, mean and deviation of natural log F0 on voiced frames, go with a pitch whose voice no bundle
+    knows by its name.
     """
 
     content: UnitBatch
@@ -268,9 +269,7 @@ class Utterance:
 
     @property
     def speaker(self) -> str | None:
-        """The name of who speaks, ``NOBODY`` where none is said; None for an embedding."""
-        if self.voice is None:
-            return NOBODY
+        """The name of who speaks; None where none is said, and for an embedding."""
         return self.voice if isinstance(self.voice, str) else None
 
 

@@ -28,7 +28,7 @@ def compress(
     voice
         Who speaks: one of the bundle's voices. The file then says who will speak it.
     embed
-        Send the voice heard in the recording's first minute instead, in some 160 bytes.
+        Send the voice heard in the recording's first minute instead, in some 170 bytes.
     device
         cpu, cuda or another torch device.
 
@@ -45,8 +45,8 @@ def compress(
         raise InputError(f"--voice {voice} and --embed: a file says one or the other; leave one away")
     if out.suffix != ".ppn":
         raise InputError(f"{out}: packed units are written as .ppn; choose this suffix")
-    refuse_file(out)
     refuse_unwritable(out)
+    refuse_file(out)
     audio.probe(source)
     model = load(bundle, device=device)
     entropy = read_entropy(model.bundle)
@@ -90,6 +90,8 @@ def decompress(
     refuse_file(out)
     data = read_packed(source)
     model = load(bundle, device=device)
+    if voice is not None:
+        model.check_voice(voice)  # before any work
     units = unpack(data, read_entropy(model.bundle), str(source))
     if voice is None and isinstance(units.voice, str) and units.voice not in model.voices:
         raise InputError(

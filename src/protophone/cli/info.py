@@ -26,7 +26,7 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
         Print it as JSON.
 
     """
-    if source is not None and (source.suffix == ".ppn" or source.is_file()):
+    if source is not None and not source.is_dir() and (source.suffix == ".ppn" or source.is_file()):
         _info_of_packed(source, bundle, json=json)
         return
     if bundle is not None:

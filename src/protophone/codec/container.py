@@ -18,7 +18,7 @@ import numpy as np
 from protophone.codec.coder import LENGTHS, RangeReader, RangeWriter, scaled
 from protophone.codec.entropy import EntropyModel, codes_of
 from protophone.codec.voices import read_voice, write_voice
-from protophone.errors import InputError
+from protophone.errors import InputError, UnitsError
 from protophone.types import Utterance
 
 __all__ = ["VERSION", "describe", "pack", "read_packed", "unpack"]
@@ -41,7 +41,8 @@ def pack(utterance: Utterance, model: EntropyModel) -> bytes:
     """The bytes of a .ppn file: ``unpack`` gives the same units back.
 
     The voice's embedding and the statistics of its pitch come back to 8 bits a value, the ``id`` not at all.
-    ``UnitsError`` for units of another bundle, or not as many as the recording's samples make.
+    ``UnitsError`` for units of another bundle, for not as many as the recording's samples make, and for a pitch without
+    ``pitch_statistics`` whose voice has no name.
     """
     return _packed(utterance, model)[0]
 
@@ -81,6 +82,11 @@ def describe(utterance: Utterance, model: EntropyModel) -> dict[str, float]:
 def _packed(utterance: Utterance, model: EntropyModel) -> tuple[bytes, dict[str, float]]:
     """The bytes, and the bits of each stream in them."""
     codes = codes_of(utterance, model.content, model.pitch)
+    if utterance.pitch is not None and utterance.speaker is None and utterance.pitch_statistics is None:
+        raise UnitsError(
+            "these units name no speaker and say not where the pitch of theirs lies (pitch_statistics); encode the "
+            "recording without a speaker, which measures it"
+        )
     writer = RangeWriter()
     sizes = {"version": 8.0, "bundle": 32.0}
     writer.put_number(utterance.num_samples, LENGTHS)

@@ -203,9 +203,11 @@ def _packed(model: Model, records: Sequence[UnitRecord], folder: Path) -> Path |
         path = inside(folder, record.id, ".ppn")
         if not path.exists():
             units = record.to_utterance()
-            known = units.voice in entropy.voices
+            if units.speaker is not None and units.speaker not in entropy.voices:  # who may have pitch units know
+                lies = None if model.pitch is None else model.pitch.voices.get(units.speaker)
+                units = replace(units, voice=None, pitch_statistics=units.pitch_statistics or lies)
             with atomic(path) as temporary:
-                temporary.write_bytes(pack(units if known else replace(units, voice=None), entropy))
+                temporary.write_bytes(pack(units, entropy))
     return folder
 
 
