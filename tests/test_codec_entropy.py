@@ -9,6 +9,7 @@ import torch
 from protophone.bundle import Bundle, Part, add_part, write_bundle
 from protophone.codec import ContextConfig, EntropyModel, describe, fit_entropy, pack, read_entropy, unpack
 from protophone.codec.coder import TOTAL
+from protophone.codec.context import ContextModel
 from protophone.codec.tracks import Stream, Track
 from protophone.errors import BundleError, InputError, UnitsError
 from protophone.types import FrameGrid, UnitBatch, Utterance
@@ -102,6 +103,29 @@ def test_vectors_say_which_codes_are_alike():
         return float(torch.corrcoef(torch.stack([torch.pdist(table), apart.double()]))[0, 1])
 
     assert kept(told) > 0.9 > kept(untold)
+
+
+def test_the_tables_that_fit_the_held_out_best_are_kept(monkeypatch):
+    looks = []
+
+    def bits(network, *_):
+        looks.append({name: table.detach().clone() for name, table in network.tables().items()})
+        return [3.0, 1.0, 2.0][min(len(looks), 3) - 1]
+
+    monkeypatch.setattr("protophone.codec.learning._bits", bits)
+    bare = [replace(each, pitch=None) for each in chains(20, 30, "ana", seed=3)]
+    (model,) = fit_entropy(bare, ("ana",), replace(FAST, steps=90)).models.values()
+    best, last = (ContextModel.from_floats(model.sizes, model.groups, looks[at]).state() for at in (1, -1))
+    assert all(np.array_equal(value, best[key]) for key, value in model.state().items())
+    assert any(not np.array_equal(value, last[key]) for key, value in model.state().items())
+
+
+def test_a_voice_that_is_not_told_costs_little_where_it_was_left_out_in_learning(fitted):
+    costs = []
+    for voice in ("ana", None):
+        made = [replace(each, voice=voice, pitch_statistics=(5.0, 0.2)) for each in chains(10, 200, "ana", seed=7)]
+        costs.append(sum(describe(each, fitted)["units"] + describe(each, fitted)["repeats"] for each in made) / 2000)
+    assert costs[0] < costs[1] < costs[0] + 0.4
 
 
 def test_fitting_is_the_same_again_and_needs_units():
