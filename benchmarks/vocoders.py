@@ -13,16 +13,16 @@ from torch.nn.utils import parametrize
 
 from protophone.features.contour import PitchBatch
 from protophone.types import Codebook, FrameGrid, UnitBatch
-from protophone.vocoders.adversarial import JudgesConfig
+from protophone.vocoders.adversarial import DiscriminatorsConfig
 from protophone.vocoders.base import Vocoder
 from protophone.vocoders.code2spec import Code2SpecConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
 
-ALONE = JudgesConfig(kinds=())
+ALONE = DiscriminatorsConfig(kinds=())
 CONFIGS = {
-    "HiFi-GAN, published shape": HiFiGANConfig(judges=ALONE),
-    "HiFi-GAN, small": HiFiGANConfig(channels=128, dim=64, judges=ALONE),
+    "HiFi-GAN, published shape": HiFiGANConfig(discriminators=ALONE),
+    "HiFi-GAN, small": HiFiGANConfig(channels=128, dim=64, discriminators=ALONE),
     "Vocos, inverse STFT": VocosConfig(),
     "Code2Spec, Griffin-Lim": Code2SpecConfig(),
 }

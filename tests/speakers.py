@@ -11,15 +11,15 @@ from protophone.features.speaker import load_embedder
 from protophone.parts import encoder_part, voice_part
 from protophone.quantizers.vq import VQConfig
 from protophone.types import AudioBatch
-from protophone.vocoders.adversarial import JudgesConfig
+from protophone.vocoders.adversarial import DiscriminatorsConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
 from tests.test_pitch_units import started
 
 RATE, NAMES = 16000, ("ana", "bo")  # whose pitch lies at 200 and 110 Hz
-_ALONE = JudgesConfig(kinds=())
-NARROW = {"channels": 24, "blocks": 1, "fine_channels": 16, "fine_blocks": 1, "judges": _ALONE}
+_ALONE = DiscriminatorsConfig(kinds=())
+NARROW = {"channels": 24, "blocks": 1, "fine_channels": 16, "fine_blocks": 1, "discriminators": _ALONE}
 
 
 def content():
@@ -59,7 +59,7 @@ def write_speaking(folder):
     shape = (encoder.codebook, encoder.grid, NAMES)
     add_voice(folder, "vocos", voice_part(voiced(VocosConfig(**NARROW).build(*shape))))
     add_voice(folder, "guessing", voice_part(VocosConfig(**NARROW, pitch="none").build(*shape)))
-    hifigan = HiFiGANConfig(channels=32, dim=8, judges=_ALONE).build(*shape)
+    hifigan = HiFiGANConfig(channels=32, dim=8, discriminators=_ALONE).build(*shape)
     add_voice(folder, "hifigan", voice_part(hifigan, None, pitch))
     heard = voiced(VocosConfig(**NARROW, embedding_dim=4).build(*shape))
     add_voice(folder, "heard", voice_part(heard, load_embedder("resemblyzer")))

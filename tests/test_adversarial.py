@@ -1,4 +1,4 @@
-"""Judges of waveforms: published shapes, what each looks at, the losses, and that they learn to tell."""
+"""Discriminators of waveforms: published shapes, what each looks at, the losses, and that they learn to tell."""
 
 import librosa
 import numpy as np
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from protophone.errors import ConfigError
 from protophone.spectral import stft
-from protophone.vocoders.adversarial import Judges, JudgesConfig, log_mel, mel_loss
+from protophone.vocoders.adversarial import Discriminators, DiscriminatorsConfig, log_mel, mel_loss
 from protophone.vocoders.discriminators import ByPeriod, ByResolution, ByScale, Verdict
 from tests.conftest import babble
 
@@ -18,9 +18,9 @@ def sounds(batch=2, length=3001):
     return torch.from_numpy(np.stack([babble(1, seed=row)[:length] for row in range(batch)]))
 
 
-def weights(judge):
+def weights(discriminator):
     """Effective weights of its layers, without the pairs that make them."""
-    return [layer.weight for layer in [*judge.layers, judge.last]]
+    return [layer.weight for layer in [*discriminator.layers, discriminator.last]]
 
 
 def test_shapes_are_those_published():
@@ -38,25 +38,27 @@ def test_shapes_are_those_published():
     assert [tuple(weight.shape) for weight in weights(resolution)] == shapes
 
 
-def test_all_kinds_are_eleven_judges():
-    judges = JudgesConfig(kinds=("period", "scale", "resolution"), width=0.01).build().judges
-    assert [judge.period for judge in judges[:5]] == [2, 3, 5, 7, 11]
-    assert [judge.halvings for judge in judges[5:8]] == [0, 1, 2]
-    assert [judge.n_fft for judge in judges[8:]] == [512, 1024, 2048]
-    assert [hasattr(judge.layers[0].parametrizations.weight[0], "_u") for judge in judges[5:8]] == [True, False, False]
-    assert JudgesConfig(kinds=()).build() is None
+def test_all_kinds_are_eleven_discriminators():
+    discriminators = DiscriminatorsConfig(kinds=("period", "scale", "resolution"), width=0.01).build().discriminators
+    assert [discriminator.period for discriminator in discriminators[:5]] == [2, 3, 5, 7, 11]
+    assert [discriminator.halvings for discriminator in discriminators[5:8]] == [0, 1, 2]
+    assert [discriminator.n_fft for discriminator in discriminators[8:]] == [512, 1024, 2048]
+    assert [
+        hasattr(discriminator.layers[0].parametrizations.weight[0], "_u") for discriminator in discriminators[5:8]
+    ] == [True, False, False]
+    assert DiscriminatorsConfig(kinds=()).build() is None
 
 
 @pytest.mark.parametrize("period", [2, 3, 5, 7, 11])
 def test_by_period_is_a_convolution_over_the_folded_sound(period):
-    judge, sound = ByPeriod(period, 0.01), sounds()
+    discriminator, sound = ByPeriod(period, 0.01), sounds()
     left = -len(sound[0]) % period
     padded = torch.cat([sound, sound[:, -1 - left : -1].flip(1)], 1)
     x = padded.reshape(2, 1, -1, period)
-    for layer in judge.layers:
+    for layer in discriminator.layers:
         x = F.leaky_relu(F.conv2d(x, layer.weight[..., None], layer.bias, (layer.stride[0], 1), (2, 0)), 0.1)
-    x = F.conv2d(x, judge.last.weight[..., None], judge.last.bias, 1, (1, 0))
-    verdict = judge(sound)
+    x = F.conv2d(x, discriminator.last.weight[..., None], discriminator.last.bias, 1, (1, 0))
+    verdict = discriminator(sound)
     assert verdict.scores.shape == (2, x[0].numel())
     torch.testing.assert_close(verdict.scores.sort(1).values, x.flatten(1).sort(1).values, atol=1e-5, rtol=1e-4)
     assert len(verdict.features) == 6
@@ -64,37 +66,37 @@ def test_by_period_is_a_convolution_over_the_folded_sound(period):
 
 @pytest.mark.parametrize("halvings", [0, 1, 2])
 def test_by_scale_sees_the_sound_at_a_lower_rate(halvings):
-    judge, sound = ByScale(halvings, 0.01).eval(), sounds()
+    discriminator, sound = ByScale(halvings, 0.01).eval(), sounds()
     x = sound.numpy()
     for _ in range(halvings):
         padded = np.pad(x, ((0, 0), (2, 2)))
         x = np.stack([padded[:, at : at + 4].mean(1) for at in range(0, padded.shape[1] - 3, 2)], 1)
     x = torch.from_numpy(x)[:, None]
-    for layer in judge.layers:
+    for layer in discriminator.layers:
         pad = layer.weight.shape[2] // 2
         x = F.leaky_relu(F.conv1d(x, layer.weight, layer.bias, layer.stride, pad, groups=layer.groups), 0.1)
-    x = F.conv1d(x, judge.last.weight, judge.last.bias, padding=1)
-    torch.testing.assert_close(judge(sound).scores, x[:, 0], atol=1e-5, rtol=1e-4)
+    x = F.conv1d(x, discriminator.last.weight, discriminator.last.bias, padding=1)
+    torch.testing.assert_close(discriminator(sound).scores, x[:, 0], atol=1e-5, rtol=1e-4)
 
 
 def test_the_first_scale_is_normalised_by_its_largest_singular_value():
-    judge, sound = ByScale(0, 0.01), sounds()
+    discriminator, sound = ByScale(0, 0.01), sounds()
     for _ in range(30):
-        judge(sound)  # each look brings the estimate nearer
-    for layer in [*judge.layers, judge.last]:
+        discriminator(sound)  # each look brings the estimate nearer
+    for layer in [*discriminator.layers, discriminator.last]:
         assert float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)) == pytest.approx(1, abs=0.05)
 
 
 def test_by_resolution_sees_magnitudes():
-    judge, sound = ByResolution(512, 128, 0.01), sounds()
-    torch.testing.assert_close(judge(sound).scores, judge(-sound).scores)
+    discriminator, sound = ByResolution(512, 128, 0.01), sounds()
+    torch.testing.assert_close(discriminator(sound).scores, discriminator(-sound).scores)
     magnitude = stft(sound, 512, 128, 512).abs()
-    first = F.conv2d(magnitude[:, None], judge.layers[0].weight, judge.layers[0].bias, padding=(1, 4))
-    torch.testing.assert_close(judge(sound).features[0], F.leaky_relu(first, 0.1))
+    first = F.conv2d(magnitude[:, None], discriminator.layers[0].weight, discriminator.layers[0].bias, padding=(1, 4))
+    torch.testing.assert_close(discriminator(sound).features[0], F.leaky_relu(first, 0.1))
 
 
 class _Mean(nn.Module):
-    """A judge that gives the mean, and sees the sound and twice the sound."""
+    """A discriminator that gives the mean, and sees the sound and twice the sound."""
 
     def __init__(self):
         super().__init__()
@@ -105,46 +107,46 @@ class _Mean(nn.Module):
 
 
 def two(features=3.0):
-    judges = Judges(JudgesConfig(kinds=("resolution",), width=0.01, features=features))
-    judges.judges = nn.ModuleList([_Mean(), _Mean()])
-    return judges
+    discriminators = Discriminators(DiscriminatorsConfig(kinds=("resolution",), width=0.01, features=features))
+    discriminators.discriminators = nn.ModuleList([_Mean(), _Mean()])
+    return discriminators
 
 
-def test_losses_are_least_squares_and_distances_of_features_summed_over_judges():
+def test_losses_are_least_squares_and_distances_of_features_summed_over_discriminators():
     real, fake = torch.full((2, 8), 0.75), torch.full((2, 8), 0.5, requires_grad=True)
-    judges = two()
-    assert float(judges.discriminator_loss(real, fake)) == 2 * ((0.75 - 1) ** 2 + 0.5**2)
-    terms = judges.generator_losses(real, fake)
+    discriminators = two()
+    assert float(discriminators.discriminator_loss(real, fake)) == 2 * ((0.75 - 1) ** 2 + 0.5**2)
+    terms = discriminators.generator_losses(real, fake)
     assert float(terms["adversarial"]) == 2 * (0.5 - 1) ** 2
     assert float(terms["features"]) == pytest.approx(3 * 2 * (0.25 + 0.5))
 
 
 def test_each_loss_steps_its_own_side_only():
     real, fake = torch.full((2, 8), 0.75), torch.full((2, 8), 0.5, requires_grad=True)
-    judges = two()
-    judges.discriminator_loss(real, fake).backward()
+    discriminators = two()
+    discriminators.discriminator_loss(real, fake).backward()
     assert fake.grad is None
-    assert all(judge.gain.grad for judge in judges.judges)
-    judges.zero_grad()
-    sum(judges.generator_losses(real, fake).values()).backward()
+    assert all(discriminator.gain.grad for discriminator in discriminators.discriminators)
+    discriminators.zero_grad()
+    sum(discriminators.generator_losses(real, fake).values()).backward()
     assert fake.grad.all()
-    assert all(judge.gain.grad is None for judge in judges.judges)
-    assert all(parameter.requires_grad for parameter in judges.parameters())
+    assert all(discriminator.gain.grad is None for discriminator in discriminators.discriminators)
+    assert all(parameter.requires_grad for parameter in discriminators.parameters())
 
 
 def test_they_join_at_their_step_and_a_resumed_training_knows():
-    judges = JudgesConfig(kinds=("resolution",), width=0.01, from_step=3).build()
-    assert [judges.joins() for _ in range(2)] == [False, False]
-    again = JudgesConfig(kinds=("resolution",), width=0.01, from_step=3).build()
-    again.load_state_dict(judges.state_dict())
+    discriminators = DiscriminatorsConfig(kinds=("resolution",), width=0.01, from_step=3).build()
+    assert [discriminators.joins() for _ in range(2)] == [False, False]
+    again = DiscriminatorsConfig(kinds=("resolution",), width=0.01, from_step=3).build()
+    again.load_state_dict(discriminators.state_dict())
     assert [again.joins() for _ in range(3)] == [False, True, True]
 
 
-def test_judges_that_make_no_sense_are_refused():
+def test_discriminators_that_make_no_sense_are_refused():
     with pytest.raises(ConfigError, match="names one twice"):
-        JudgesConfig(kinds=("period", "period"))
+        DiscriminatorsConfig(kinds=("period", "period"))
     with pytest.raises(ConfigError, match="from_step -1"):
-        JudgesConfig(from_step=-1)
+        DiscriminatorsConfig(from_step=-1)
 
 
 def test_bands_are_librosa_s():
@@ -168,12 +170,12 @@ def test_the_mel_loss_is_a_distance():
 @pytest.mark.parametrize("kind", ["period", "scale", "resolution"])
 def test_they_learn_to_tell_speech_from_noise(kind):
     torch.manual_seed(1)
-    judges = JudgesConfig(kinds=(kind,), width=0.01).build()
-    steps = torch.optim.AdamW(judges.parameters(), lr=3e-3)
+    discriminators = DiscriminatorsConfig(kinds=(kind,), width=0.01).build()
+    steps = torch.optim.AdamW(discriminators.parameters(), lr=3e-3)
     real = sounds(4, 2048)
     before = None
     for _ in range(25):
-        loss = judges.discriminator_loss(real, 0.1 * torch.randn(4, 2048))
+        loss = discriminators.discriminator_loss(real, 0.1 * torch.randn(4, 2048))
         before = float(loss.detach()) if before is None else before
         steps.zero_grad()
         loss.backward()

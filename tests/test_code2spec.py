@@ -150,10 +150,10 @@ def _losses(vocoder, batch):
     for name, loss in vocoder.losses(batch):
         vocoder.zero_grad()
         loss.backward()
-        judged = {id(p) for p in vocoder.judge.parameters()} if vocoder.judge is not None else set()
+        judged = {id(p) for p in vocoder.discriminator.parameters()} if vocoder.discriminator is not None else set()
         for parameter in vocoder.parameters():
             if name == "discriminator" and id(parameter) not in judged:
-                assert parameter.grad is None  # the judge's loss leaves the inverter alone
+                assert parameter.grad is None  # the discriminator's loss leaves the inverter alone
         yield name, float(loss.detach())
 
 
@@ -169,7 +169,7 @@ def test_what_lies_past_a_recording_is_not_judged_by_the_squared_error():
 
 
 class Known(torch.nn.Module):
-    """A judge that says ten times the mean."""
+    """A discriminator that says ten times the mean."""
 
     def forward(self, spectrogram):
         return 10 * spectrogram.mean((1, 2), keepdim=True)

@@ -14,18 +14,18 @@ from protophone.errors import ConfigError, InputError, UnitsError
 from protophone.train import TrainConfig, train
 from protophone.types import Codebook, FrameGrid, UnitBatch
 from protophone.vocoders import hifigan
-from protophone.vocoders.adversarial import JudgesConfig, log_mel
+from protophone.vocoders.adversarial import DiscriminatorsConfig, log_mel
 from protophone.vocoders.hifigan import HiFiGANConfig
 from tests.conftest import babble, corpus
 
 GRID = FrameGrid(16000, 640, 240)
 PITCH_GRID = FrameGrid(16000, 1280)
 BOOK = Codebook(torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(3)))
-JUDGES = JudgesConfig(kinds=("resolution",), width=0.01)
+DISCRIMINATORS = DiscriminatorsConfig(kinds=("resolution",), width=0.01)
 
 
 def small(*, book=BOOK, grid=GRID, voices=("ana", "bo"), **changes):
-    settings = {"channels": 32, "dim": 8, "judges": JUDGES} | changes
+    settings = {"channels": 32, "dim": 8, "discriminators": DISCRIMINATORS} | changes
     torch.manual_seed(0)
     vocoder = HiFiGANConfig(**settings).build(book, grid, voices).eval()
     for parameter in vocoder.upsampler.parameters():  # louder than an untrained network is
@@ -66,7 +66,7 @@ def parameters(inputs, channels, kernels):
 
 def test_the_published_shape_is_the_default():
     with torch.device("meta"):
-        config = HiFiGANConfig(judges=JudgesConfig(kinds=()))
+        config = HiFiGANConfig(discriminators=DiscriminatorsConfig(kinds=()))
         vocoder = config.build(Codebook(torch.zeros(1, 100, 8, device="cpu")), FrameGrid(16000, 320), ("a", "b"))
     counted = sum(parameter.numel() for parameter in vocoder.upsampler.parameters())
     assert counted == parameters(384, 512, (11, 8, 8, 4, 4))
@@ -209,8 +209,8 @@ def crops(length=6, batch=3, **changes):
     return Crops(frames=codes, mask=mask, speakers=torch.tensor([0, 1, 0]), **given)
 
 
-def test_judges_join_from_their_step_and_each_loss_has_its_parameters():
-    vocoder = small(judges=JudgesConfig(kinds=("resolution",), width=0.01, from_step=1)).train()
+def test_discriminators_join_from_their_step_and_each_loss_has_its_parameters():
+    vocoder = small(discriminators=DiscriminatorsConfig(kinds=("resolution",), width=0.01, from_step=1)).train()
     groups = vocoder.parameter_groups()
     assert sum(len(group) for group in groups.values()) == len(list(vocoder.parameters()))
     assert list(groups) == ["discriminator", "vocoder"]
@@ -224,7 +224,7 @@ def test_judges_join_from_their_step_and_each_loss_has_its_parameters():
     second["vocoder"].backward()
     assert all(parameter.grad is None for parameter in groups["discriminator"])
     assert all(parameter.grad is not None for parameter in groups["vocoder"])
-    plain = small(judges=JudgesConfig(kinds=()))
+    plain = small(discriminators=DiscriminatorsConfig(kinds=()))
     assert list(plain.parameter_groups()) == ["vocoder"]
     assert list(dict(plain.losses(crops()))) == ["vocoder"]
 
@@ -251,8 +251,8 @@ class _StopError(Exception):
     pass
 
 
-def test_a_training_goes_on_to_the_same_bytes_when_judges_join_later(tmp_path):
-    judges = JudgesConfig(kinds=("scale",), width=0.01, from_step=2)  # whose normalisation remembers
+def test_a_training_goes_on_to_the_same_bytes_when_discriminators_join_later(tmp_path):
+    discriminators = DiscriminatorsConfig(kinds=("scale",), width=0.01, from_step=2)  # whose normalisation remembers
     settings = TrainConfig(steps=4, save_every=1, precision="32-true", device="cpu")
     batch = crops(4)
 
@@ -264,10 +264,10 @@ def test_a_training_goes_on_to_the_same_bytes_when_judges_join_later(tmp_path):
                     raise _StopError
                 return batch
 
-            vocoder = small(judges=judges)
+            vocoder = small(discriminators=discriminators)
             with nullcontext() if stop is None else pytest.raises(_StopError):
                 train(vocoder, sampler, settings, folder)
-        assert int(vocoder.judge.steps_done) == 4
+        assert int(vocoder.discriminator.steps_done) == 4
         return (folder / "state.safetensors").read_bytes()
 
     assert run(tmp_path / "broken", 1, 3, None) == run(tmp_path / "whole", None)
@@ -280,8 +280,8 @@ def test_it_learns_a_second_of_a_real_recording(tmp_path):
     assert rate == 16000
     sound = torch.from_numpy(sound[8000 : 8000 + 32 * 640])
     book = Codebook(torch.randn(1, 32, 2))
-    judges = JudgesConfig(kinds=("resolution",), width=0.01, from_step=70)
-    vocoder = small(book=book, pitch="none", voices=("a",), channels=64, dim=16, judges=judges)
+    discriminators = DiscriminatorsConfig(kinds=("resolution",), width=0.01, from_step=70)
+    vocoder = small(book=book, pitch="none", voices=("a",), channels=64, dim=16, discriminators=discriminators)
     row = UnitBatch.from_arrays([np.arange(32)], (32,), GRID, book.hash)
 
     def distance():

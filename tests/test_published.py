@@ -8,7 +8,7 @@ import torch
 
 from protophone.errors import ConfigError, InputError
 from protophone.types import Codebook, FrameGrid, UnitBatch
-from protophone.vocoders.adversarial import JudgesConfig
+from protophone.vocoders.adversarial import DiscriminatorsConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.published import read_published
 from tests.reference import hifigan as reference
@@ -32,7 +32,7 @@ GRID = FrameGrid(16000, 160)
 
 
 def untrained(*, voices=("a", "b", "c"), **changes):
-    settings = {"channels": 32, "dim": 4, "pitch_units": 5, "judges": JudgesConfig(kinds=())} | changes
+    settings = {"channels": 32, "dim": 4, "pitch_units": 5, "discriminators": DiscriminatorsConfig(kinds=())} | changes
     return HiFiGANConfig(**settings).build(BOOK, GRID, voices).eval()
 
 

@@ -97,7 +97,7 @@ def test_a_vocoder_is_told_the_pitch_units_it_learned_only(bundle, tmp_path, sou
     units = model.encode(sound, "ana")
     with pytest.raises(UnitsError, match="units of codebook deadbeef, .* this bundle's pitch units are those of"):
         model.decode(replace(units, pitch=replace(units.pitch, codebook="deadbeef")))
-    vocoder = HiFiGANConfig(channels=32, dim=8, judges=NARROW["judges"]).build(
+    vocoder = HiFiGANConfig(channels=32, dim=8, discriminators=NARROW["discriminators"]).build(
         model.encoder.codebook, model.encoder.grid, NAMES
     )
     add_voice(folder, "published", voice_part(vocoder))  # which says not whose pitch units it was told

@@ -14,7 +14,7 @@ from protophone.features.pitch import PitchConfig
 from protophone.spectral import stft
 from protophone.spectral.fourier import power_of
 from protophone.types import AudioBatch, Codebook, FrameGrid, UnitBatch
-from protophone.vocoders.adversarial import JudgesConfig
+from protophone.vocoders.adversarial import DiscriminatorsConfig
 from protophone.vocoders.excitation import breath, pulses, turns_before
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
@@ -53,7 +53,13 @@ def test_breath_depends_on_place_alone():
 
 
 def _small(**changes):
-    settings = {"channels": 48, "blocks": 2, "fine_channels": 48, "fine_blocks": 1, "judges": JudgesConfig(kinds=())}
+    settings = {
+        "channels": 48,
+        "blocks": 2,
+        "fine_channels": 48,
+        "fine_blocks": 1,
+        "discriminators": DiscriminatorsConfig(kinds=()),
+    }
     return VocosConfig(**settings | changes)
 
 
@@ -114,10 +120,10 @@ def test_the_pitch_asked_for_is_the_pitch_heard():
         assert torch.allclose(heard, torch.tensor(hertz), rtol=0.02)
 
 
-def test_judges_join_when_the_config_says():
+def test_discriminators_join_when_the_config_says():
     torch.manual_seed(0)
-    judges = JudgesConfig(kinds=("resolution",), width=0.1, from_step=2)
-    vocoder = _small(judges=judges).build(Codebook(torch.randn(1, 2, 8)), GRID, ("abi",))
+    discriminators = DiscriminatorsConfig(kinds=("resolution",), width=0.1, from_step=2)
+    vocoder = _small(discriminators=discriminators).build(Codebook(torch.randn(1, 2, 8)), GRID, ("abi",))
     names = [[name for name, loss in vocoder.losses(_crops(1)) if loss.backward() is None] for _ in range(3)]
     assert names == [["vocoder"], ["vocoder"], ["discriminator", "vocoder"]]
     assert set(vocoder.parameter_groups()) == {"discriminator", "vocoder"}
@@ -143,14 +149,14 @@ def test_a_budget_in_minutes_knows_that_judged_steps_take_longer(tmp_path, monke
     """Two steps alone at one second, then judged ones at four: ten seconds are two and two."""
     clock = iter(np.cumsum([*([0.0, 1.0] * 8), *([0.0, 4.0] * 8)]))
     monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
-    judges = JudgesConfig(kinds=("resolution",), width=0.1, from_step=2)
-    vocoder = _small(judges=judges).build(Codebook(torch.randn(1, 2, 8)), GRID, ("abi",))
+    discriminators = DiscriminatorsConfig(kinds=("resolution",), width=0.1, from_step=2)
+    vocoder = _small(discriminators=discriminators).build(Codebook(torch.randn(1, 2, 8)), GRID, ("abi",))
     settings = training.TrainConfig(minutes=10 / 60, device="cpu", precision="32-true")
     steps = training._budget(
         vocoder, lambda _: _crops(1), settings, tmp_path, fabric_of(settings.device, settings.precision)
     )
     assert steps == 4
-    assert int(vocoder.judge.steps_done) == 0
+    assert int(vocoder.discriminator.steps_done) == 0
 
 
 def test_it_begins_with_the_mean_spectrum():

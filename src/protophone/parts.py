@@ -37,7 +37,7 @@ def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
 
 
 def voice_part(vocoder: Vocoder, embedder: SpeakerEmbedder | None = None, pitch: PitchVQVAE | None = None) -> Part:
-    """What a bundle keeps of a vocoder; the judges that trained it stay behind.
+    """What a bundle keeps of a vocoder; the discriminators that trained it stay behind.
 
     ``embedder`` made the embeddings of voices that it learned to take, ``pitch`` the pitch units that it may be told.
     """

@@ -270,10 +270,10 @@ def _budget(model: Any, sampler: Callable[[int], Any], settings: TrainConfig, fo
         return sorted(seconds[2:])[3]
 
     left, alone, each = settings.minutes * 60, 0, timed()
-    judges: Any = getattr(model, "judge", None)
-    if (joins := getattr(judges, "joins_at", 0)) and joins * each < left:  # from there on a step takes longer
+    discriminators: Any = getattr(model, "discriminator", None)
+    if (joins := getattr(discriminators, "joins_at", 0)) and joins * each < left:  # from there on a step takes longer
         left, alone = left - joins * each, joins
-        judges.steps_done.fill_(joins)
+        discriminators.steps_done.fill_(joins)
         each = timed()
     model.load_state_dict(weights)
     steps = alone + max(1, round(left / each))

@@ -11,7 +11,7 @@ from protophone.errors import InputError, UnitsError
 from protophone.features.contour import PitchBatch
 from protophone.types import Codebook, FrameGrid, UnitBatch
 from protophone.vocoders import VocoderConfig, code2spec, hifigan, vocos
-from protophone.vocoders.adversarial import JudgesConfig
+from protophone.vocoders.adversarial import DiscriminatorsConfig
 from protophone.vocoders.code2spec import Code2SpecConfig
 from protophone.vocoders.hifigan import HiFiGANConfig
 from protophone.vocoders.vocos import VocosConfig
@@ -20,13 +20,13 @@ HOP, RATE, VOICES = 640, 16000, ("abi", "kou")
 GRID = FrameGrid(RATE, HOP, 240)
 BOOK = Codebook(torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(3)))
 _SMALL = {"channels": 24, "blocks": 2, "fine_channels": 16, "fine_blocks": 1, "speaker_dim": 8}
-_NO_JUDGES = JudgesConfig(kinds=())
+_NO_DISCRIMINATORS = DiscriminatorsConfig(kinds=())
 CONFIGS = {
     "code2spec": Code2SpecConfig(channels=16, layers=2, iterations=3, speaker_dim=8),
-    "hifigan-units": HiFiGANConfig(channels=32, dim=8, judges=_NO_JUDGES),
-    "hifigan-none": HiFiGANConfig(channels=32, dim=8, pitch="none", embedding_dim=5, judges=_NO_JUDGES),
-    "vocos-contour": VocosConfig(**_SMALL, judges=_NO_JUDGES),
-    "vocos-none": VocosConfig(**_SMALL, pitch="none", embedding_dim=5, judges=_NO_JUDGES),
+    "hifigan-units": HiFiGANConfig(channels=32, dim=8, discriminators=_NO_DISCRIMINATORS),
+    "hifigan-none": HiFiGANConfig(channels=32, dim=8, pitch="none", embedding_dim=5, discriminators=_NO_DISCRIMINATORS),
+    "vocos-contour": VocosConfig(**_SMALL, discriminators=_NO_DISCRIMINATORS),
+    "vocos-none": VocosConfig(**_SMALL, pitch="none", embedding_dim=5, discriminators=_NO_DISCRIMINATORS),
 }
 PARTS = {"code2spec": code2spec, "hifigan": hifigan, "vocos": vocos}  # where the length of a part stands
 every = pytest.mark.parametrize("name", CONFIGS)

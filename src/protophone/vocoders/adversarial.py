@@ -1,7 +1,7 @@
-"""Losses of vocoders that learn against judges: of spectrograms for the inverter, of waveforms for the others.
+"""Losses of vocoders that learn against discriminators: of spectrograms for the inverter, of waveforms for the others.
 
 The inverter's are equations 7 and 8 of Tjandra et al. 2019. Those of waveforms are equations 3 to 8 of Kong et al. 2020
-(HiFi-GAN): least squares against every judge, what the judges' layers see (features), and bands on the mel scale.
+(HiFi-GAN): least squares against every discriminator, what their layers see (features), and bands on the mel scale.
 """
 
 from typing import Literal
@@ -25,8 +25,8 @@ from protophone.vocoders.discriminators import (
 )
 
 __all__ = [
-    "Judges",
-    "JudgesConfig",
+    "Discriminators",
+    "DiscriminatorsConfig",
     "SpectrogramDiscriminator",
     "discriminator_loss",
     "generator_loss",
@@ -39,11 +39,12 @@ _BANDS, _POINTS, _HOP, _FLOOR = 80, 1024, 256, 1e-5  # of the mel loss, as publi
 
 
 @config
-class JudgesConfig:
-    """Who judges a vocoder's waveforms, how wide their layers are, and from which step of the training.
+class DiscriminatorsConfig:
+    """What tells a vocoder's waveforms from real ones, how wide its layers are, and from which step of the training.
 
-    ``kinds``: ``period`` and ``scale`` are HiFi-GAN's judges, ``resolution`` UnivNet's, a small part of the work; none
-    leaves the mel loss alone. ``width`` is a share of the published channels. ``features`` weighs the feature matching.
+    ``kinds``: ``period`` and ``scale`` are HiFi-GAN's discriminators, ``resolution`` UnivNet's, a small part of the
+    work; none leaves the mel loss alone. ``width`` is a share of the published channels. ``features`` weighs the
+    feature matching.
     """
 
     kinds: tuple[Literal["period", "scale", "resolution"], ...] = ("period", "scale")
@@ -53,36 +54,40 @@ class JudgesConfig:
 
     def __post_init__(self) -> None:
         if len(set(self.kinds)) != len(self.kinds):
-            raise ConfigError(f"judges.kinds {list(self.kinds)} names one twice; name each once")
+            raise ConfigError(f"discriminators.kinds {list(self.kinds)} names one twice; name each once")
         if self.from_step < 0:
-            raise ConfigError(f"judges.from_step {self.from_step} is negative; write 0 for judges from the beginning")
+            raise ConfigError(
+                f"discriminators.from_step {self.from_step} is negative; write 0 for discriminators from the beginning"
+            )
 
-    def build(self) -> "Judges | None":
-        """The judges, untrained; None where no kind is named."""
-        return Judges(self) if self.kinds else None
+    def build(self) -> "Discriminators | None":
+        """The discriminators, untrained; None where no kind is named."""
+        return Discriminators(self) if self.kinds else None
 
 
-class Judges(nn.Module):
-    """All judges of a vocoder's waveforms, and the steps trained so far, which say when they join.
+class Discriminators(nn.Module):
+    """All discriminators of a vocoder's waveforms, and the steps trained so far, which say when they join.
 
-    A vocoder keeps them as ``judge``, and its ``losses`` go::
+    A vocoder keeps them as ``discriminator``, and its ``losses`` go::
 
-        if self.judge is not None and self.judge.joins():
-            yield "discriminator", self.judge.discriminator_loss(real, fake)
-            terms |= self.judge.generator_losses(real, fake)  # after the judges' own step
+        if self.discriminator is not None and self.discriminator.joins():
+            yield "discriminator", self.discriminator.discriminator_loss(real, fake)
+            terms |= self.discriminator.generator_losses(real, fake)  # after the discriminators' own step
     """
 
     steps_done: Tensor
 
-    def __init__(self, config: JudgesConfig) -> None:
+    def __init__(self, config: DiscriminatorsConfig) -> None:
         super().__init__()
         self.config = config
-        judges: dict[str, list[nn.Module]] = {
+        discriminators: dict[str, list[nn.Module]] = {
             "period": [ByPeriod(period, config.width) for period in PERIODS if "period" in config.kinds],
             "scale": [ByScale(halvings, config.width) for halvings in SCALES if "scale" in config.kinds],
             "resolution": [ByResolution(*each, config.width) for each in RESOLUTIONS if "resolution" in config.kinds],
         }
-        self.judges = nn.ModuleList(judge for kind in config.kinds for judge in judges[kind])
+        self.discriminators = nn.ModuleList(
+            discriminator for kind in config.kinds for discriminator in discriminators[kind]
+        )
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
     @property
@@ -97,8 +102,8 @@ class Judges(nn.Module):
         return joined
 
     def forward(self, samples: Tensor) -> list[Verdict]:
-        """Each judge's verdict on ``samples`` float32 ``[batch, sample]``."""
-        return [judge(samples) for judge in self.judges]
+        """Each discriminator's verdict on ``samples`` float32 ``[batch, sample]``."""
+        return [discriminator(samples) for discriminator in self.discriminators]
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """How badly they tell ``real`` from ``fake``, ``[batch, sample]`` both; the vocoder gets no gradient."""
@@ -107,7 +112,10 @@ class Judges(nn.Module):
         return torch.stack([(r - 1).square().mean() + f.square().mean() for r, f in scores]).sum()
 
     def generator_losses(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """The vocoder's terms, weighted, to be summed: ``adversarial`` and ``features``. The judges get no gradient."""
+        """The vocoder's terms, weighted, to be summed: ``adversarial`` and ``features``.
+
+        The discriminators get no gradient.
+        """
         self.requires_grad_(requires_grad=False)
         try:
             with torch.no_grad():
@@ -156,18 +164,18 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 def generator_loss(fake: Tensor, kind: Adversary) -> Tensor:
-    """Equation 7: how far the judge is from taking what was made for real."""
+    """Equation 7: how far the discriminator is from taking what was made for real."""
     return (fake - 1).square().mean() if kind == "lsgan" else -fake.mean()
 
 
 def discriminator_loss(
-    judge: SpectrogramDiscriminator, real: Tensor, fake: Tensor, kind: Adversary, penalty: float = 10.0
+    discriminator: SpectrogramDiscriminator, real: Tensor, fake: Tensor, kind: Adversary, penalty: float = 10.0
 ) -> Tensor:
     """Equation 8; for WGAN with the gradient penalty of Gulrajani et al. 2017 in place of clipped weights."""
     if kind == "lsgan":
-        return judge(fake).square().mean() + (judge(real) - 1).square().mean()
+        return discriminator(fake).square().mean() + (discriminator(real) - 1).square().mean()
     share = torch.rand(len(real), 1, 1, device=real.device)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
+    (slope,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     steepness = slope.flatten(1).norm(dim=1)
-    return judge(fake).mean() - judge(real).mean() + penalty * (steepness - 1).square().mean()
+    return discriminator(fake).mean() - discriminator(real).mean() + penalty * (steepness - 1).square().mean()

@@ -31,8 +31,8 @@ class Vocoder(nn.Module, ABC):
     grid: FrameGrid
     voices: tuple[str, ...]
     pitch_input: PitchInput = "none"
-    judge: Any
-    spare: tuple[str, ...] = ("judge.",)  # names of weights that only training needs begin so
+    discriminator: Any
+    spare: tuple[str, ...] = ("discriminator.",)  # names of weights that only training needs begin so
 
     @property
     def learns_pitch(self) -> PitchInput:
@@ -40,11 +40,11 @@ class Vocoder(nn.Module, ABC):
         return self.pitch_input
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """The judges step before the vocoder."""
-        judges = [] if self.judge is None else list(self.judge.parameters())
-        theirs = set(map(id, judges))
+        """The discriminators step before the vocoder."""
+        discriminators = [] if self.discriminator is None else list(self.discriminator.parameters())
+        theirs = set(map(id, discriminators))
         own = [parameter for parameter in self.parameters() if id(parameter) not in theirs]
-        return ({"discriminator": judges} if judges else {}) | {"vocoder": own}
+        return ({"discriminator": discriminators} if discriminators else {}) | {"vocoder": own}
 
     def calibrate(self, samples: Tensor) -> None:
         """Sets what follows from the sounds ``[batch, sample]`` alone, before training starts."""

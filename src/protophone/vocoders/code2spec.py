@@ -40,7 +40,7 @@ class Code2SpecConfig:
 
     ``scale`` says in which magnitudes the squared error is counted: ``linear`` as in the paper, or ``log``, which
     weighs quiet sounds as ears do. ``mse_weight`` and ``adversarial_weight`` are alpha and beta of equation 9;
-    a judge (``adversary``) makes a step two to three times as long.
+    a discriminator (``adversary``) makes a step two to three times as long.
     ``unit_weight`` weighs how differently an encoder that listens to bands hears what was made and what was meant;
     other encoders do not listen. ``sharpness`` raises the magnitudes to this power before phases are sought.
     """
@@ -88,7 +88,7 @@ class _MultiScale(nn.Module):
 
 
 class Code2Spec(Vocoder):
-    """The inverter's network and its judge."""
+    """The inverter's network and its discriminator."""
 
     vectors: Tensor
     mean: Tensor
@@ -115,7 +115,7 @@ class Code2Spec(Vocoder):
         self.head = nn.Conv1d(config.channels, bins, 1)
         self.register_buffer("mean", torch.zeros(bins))
         self.register_buffer("deviation", torch.ones(bins))
-        self.judge = SpectrogramDiscriminator() if config.adversary != "none" else None
+        self.discriminator = SpectrogramDiscriminator() if config.adversary != "none" else None
         self.listener: Listener | None = None
 
     def forward(self, codes: Tensor, voice: Tensor) -> Tensor:
@@ -212,11 +212,11 @@ class Code2Spec(Vocoder):
             misheard = self._misheard(torch.where(mask.unsqueeze(-1) > 0, fake, real), real, self.listener)
             self.figures["units"] = misheard.detach()
             loss = loss + self.config.unit_weight * misheard
-        if self.judge is not None and self.config.adversary != "none":
-            judged = discriminator_loss(self.judge, real, fake.detach(), self.config.adversary)
+        if self.discriminator is not None and self.config.adversary != "none":
+            judged = discriminator_loss(self.discriminator, real, fake.detach(), self.config.adversary)
             self.figures["discriminator"] = judged.detach()
             yield "discriminator", judged
-            fooled = generator_loss(self.judge(fake), self.config.adversary)
+            fooled = generator_loss(self.discriminator(fake), self.config.adversary)
             self.figures["adversarial"] = fooled.detach()
             loss = loss + self.config.adversarial_weight * fooled
         yield "vocoder", loss

@@ -2,7 +2,8 @@
 
 A vector for each unit, one for the pitch unit in force and one for the voice lie side by side at the rate of units.
 Transposed convolutions raise that rate step by step to the rate of samples; after each, residual blocks of several
-kernels and dilations see the sound at that rate (Kong et al. 2020). It learns by bands on the mel scale and by judges.
+kernels and dilations see the sound at that rate (Kong et al. 2020). It learns by bands on the mel scale and by
+discriminators.
 """
 
 import math
@@ -17,7 +18,7 @@ from protophone.crops import Crops
 from protophone.errors import ConfigError, UnitsError
 from protophone.features.contour import PitchBatch
 from protophone.types import Codebook, FrameGrid, UnitBatch
-from protophone.vocoders.adversarial import JudgesConfig, mel_loss
+from protophone.vocoders.adversarial import DiscriminatorsConfig, mel_loss
 from protophone.vocoders.base import PitchInput, Vocoder
 from protophone.vocoders.upsampler import Upsampler
 from protophone.vocoders.voice import Voices
@@ -51,7 +52,7 @@ class HiFiGANConfig:
     block_kernels: Counts = (3, 7, 11)
     dilations: Counts = (1, 3, 5)
     mel_weight: Weight = 45.0
-    judges: JudgesConfig = JudgesConfig()
+    discriminators: DiscriminatorsConfig = DiscriminatorsConfig()
 
     def __post_init__(self) -> None:
         if (self.rates is None) != (self.kernels is None):
@@ -91,7 +92,7 @@ class HiFiGANConfig:
 
 
 class HiFiGAN(Vocoder):
-    """The vectors, the network that raises their rate, and its judges."""
+    """The vectors, the network that raises their rate, and its discriminators."""
 
     def __init__(self, config: HiFiGANConfig, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class HiFiGAN(Vocoder):
         rates, kernels = config.shape(grid.hop)
         self.upsampler = Upsampler(inputs, config.channels, rates, kernels, config.block_kernels, config.dilations)
         self.context = self.upsampler.context
-        self.judge = config.judges.build()
+        self.discriminator = config.discriminators.build()
 
     def forward(self, codes: Tensor, pitch: Tensor | None, voice: Tensor | None) -> Tensor:
         """Sound ``[batch, unit * hop]`` of ``codes`` int64 ``[batch, codebook, unit]``.
@@ -175,7 +176,7 @@ class HiFiGAN(Vocoder):
         return pitch.codes[:1, 0, :needed].repeat_interleave(grid.hop // hop, 1)[:, :units]
 
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
-        """Judges and bands on crops of codes (``frames``), pitch units (``pitch``) and samples (``target``)."""
+        """Discriminators and bands on crops of codes (``frames``), pitch units (``pitch``) and samples (``target``)."""
         codes = batch.frames.long().transpose(1, 2)
         if self.melody is not None and (batch.pitch is None or batch.pitch.shape[2] != 1):
             raise UnitsError("crops without pitch units cannot train this vocoder; set voice.pitch to none")
@@ -187,10 +188,10 @@ class HiFiGAN(Vocoder):
         fake = torch.where(batch.mask.repeat_interleave(self.grid.hop, 1) > 0, fake, real)
         terms = {"mel": self.config.mel_weight * mel_loss(real, fake, self.grid.sample_rate)}
         self.figures = {}
-        if self.judge is not None and self.judge.joins():
-            judged = self.judge.discriminator_loss(real, fake)
+        if self.discriminator is not None and self.discriminator.joins():
+            judged = self.discriminator.discriminator_loss(real, fake)
             self.figures["discriminator"] = judged.detach()
             yield "discriminator", judged
-            terms |= self.judge.generator_losses(real, fake)
+            terms |= self.discriminator.generator_losses(real, fake)
         self.figures |= {name: term.detach() for name, term in terms.items()}
         yield "vocoder", torch.stack(list(terms.values())).sum()

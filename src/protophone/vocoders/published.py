@@ -154,7 +154,7 @@ def _config(published: Any, weights: Mapping[str, Tensor], path: Path) -> HiFiGA
         "kernels": published["upsample_kernel_sizes"],
         "block_kernels": published["resblock_kernel_sizes"],
         "dilations": dilations[0],
-        "judges": {"kinds": []},
+        "discriminators": {"kinds": []},
     }
     if "f0_dict.weight" in weights:
         values["pitch_units"] = weights["f0_dict.weight"].shape[0]

@@ -23,7 +23,7 @@ from protophone.features.contour import PitchBatch, hertz, scaled
 from protophone.spectral import istft, stft
 from protophone.spectral.fourier import power_of
 from protophone.types import Codebook, FrameGrid, UnitBatch
-from protophone.vocoders.adversarial import JudgesConfig, mel_loss
+from protophone.vocoders.adversarial import DiscriminatorsConfig, mel_loss
 from protophone.vocoders.base import PitchInput, Vocoder
 from protophone.vocoders.excitation import breath, pulses, turns_before
 from protophone.vocoders.voice import Voices
@@ -61,7 +61,7 @@ class VocosConfig:
     spectra_weight: Positive = 15.0
     mel_weight: Weight = 15.0
     melody_weight: Positive = 15.0
-    judges: JudgesConfig = JudgesConfig(kinds=("resolution",), width=0.25, from_step=3000)
+    discriminators: DiscriminatorsConfig = DiscriminatorsConfig(kinds=("resolution",), width=0.25, from_step=3000)
 
     def build(self, codebook: Codebook, grid: FrameGrid, voices: tuple[str, ...]) -> "Vocos":
         """An untrained vocoder for the units of ``codebook`` on ``grid``, in ``voices``."""
@@ -101,7 +101,7 @@ class Vocos(Vocoder):
         nn.init.constant_(last.bias[: 2 * _BINS], _QUIET)
         nn.init.zeros_(last.bias[2 * _BINS :])
         self.head = nn.Sequential(nn.LayerNorm(config.fine_channels), last)
-        self.judge = config.judges.build()
+        self.discriminator = config.discriminators.build()
 
     @property
     def learns_pitch(self) -> PitchInput:
@@ -189,7 +189,7 @@ class Vocos(Vocoder):
         last.bias[: 2 * _BINS] = (spectrum - of_noise - 0.5 * math.log(2)).repeat(2)
 
     def losses(self, batch: Crops) -> Iterator[tuple[str, Tensor]]:
-        """How far the spectra of what is said are from those of the recording, and what the judges hold of it."""
+        """How far the spectra of what is said are from the recording's, and what the discriminators hold of it."""
         if batch.pitch is None:
             raise UnitsError("crops without a melody cannot train this vocoder; pack the pitch beside the units")
         codes, contour = batch.frames.long().transpose(1, 2), batch.pitch.flatten(1)
@@ -209,11 +209,11 @@ class Vocos(Vocoder):
                 wrong = (guessed - melody).abs() * batch.mask.repeat_interleave(self.repeat, 1)
                 terms["melody"] = self.config.melody_weight * wrong.mean()
         self.figures = {name: term.detach() for name, term in terms.items()}
-        if self.judge is not None and self.judge.joins():
-            judged = self.judge.discriminator_loss(real, fake)
+        if self.discriminator is not None and self.discriminator.joins():
+            judged = self.discriminator.discriminator_loss(real, fake)
             self.figures["discriminator"] = judged.detach()
             yield "discriminator", judged
-            judged_terms = self.judge.generator_losses(real, fake)
+            judged_terms = self.discriminator.generator_losses(real, fake)
             self.figures |= {name: term.detach() for name, term in judged_terms.items()}
             terms |= judged_terms
         yield "vocoder", torch.stack(list(terms.values())).sum()
