@@ -143,6 +143,7 @@ def test_the_report_counts_what_the_units_say(finished):
     assert failure["file"] == "bo/bad"
     assert "bad.wav: not a sound file" in failure["reason"]
     assert any("minutes of speech is little" in warning for warning in report["warnings"])
+    assert any(re.match(r"the voice learned for \d+ steps, .*give more --minutes", each) for each in report["warnings"])
     assert report["phones"]["names"] == ["a", "e", "i", "o", "u"]
     assert report["phones"]["recordings"] == 6
     assert np.array(report["phones"]["counts"]).sum() == pytest.approx(6 * 5 * 7.5, abs=6)

@@ -27,8 +27,9 @@ from protophone.store import UnitRecord, read_units
 from protophone.survey import RATE, HeldOut, Survey, listen
 from protophone.types import Recording
 
-__all__ = ["LEAST_MINUTES", "DiscoverConfig", "Watcher", "discover"]
+__all__ = ["LEAST_MINUTES", "LEAST_STEPS", "DiscoverConfig", "Watcher", "discover"]
 
+LEAST_STEPS = 100  # of the voice's training
 LEAST_MINUTES = 10.0  # of speech; below it units are learned, but they are few people's sounds and little of them
 
 
@@ -86,6 +87,12 @@ def discover(
     if not model.voices:
         learn_voice(model, survey, plan, options, out, watcher.stage)
         model = load(out / "bundle", device=options.device)
+    if (steps := read_json(out / "work" / "voice" / "budget.json")["steps"]) < LEAST_STEPS:
+        warnings.append(
+            f"the voice learned for {steps} steps, as its minutes allowed on a machine this slow or busy: below "
+            f"{LEAST_STEPS} it says hardly more than noise; give more --minutes, and another --out"
+        )
+        watcher.say(f"warning: {warnings[-1]}")
     records = list(read_units(out))
     if "entropy" not in model.bundle.parts:
         learn_entropy(model, records, options, out, watcher.stage)
