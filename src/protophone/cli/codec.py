@@ -28,7 +28,7 @@ def compress(
     voice
         Who speaks: one of the bundle's voices. The file then says who will speak it.
     embed
-        Send the voice heard in the recording's first minute instead, in some 170 bytes.
+        Send the voice heard in the recording's first minute instead, in some 200 bytes.
     device
         cpu, cuda or another torch device.
 
