@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -263,3 +265,15 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
 
     code = "import sys, protophone.metrics.abx; print([m for m in ('numba', 'torch', 'scipy') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_torch_keeps_its_number_of_threads():
+    script = (
+        "import numpy as np, torch\n"
+        "torch.set_num_threads(1)\n"
+        "from protophone.metrics.abx.score import _in_threads\n"
+        "assert sum(_in_threads(lambda begin, end: end - begin, np.ones(100))) == 100\n"
+        "assert torch.get_num_threads() == 1\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
