@@ -197,7 +197,8 @@ def _in_threads(work: Callable[[int, int], np.ndarray | None], cost: np.ndarray)
     """``work(begin, end)`` of stretches of about equal cost, on as many threads as numba is given, in order."""
     import numba
 
-    threads = numba.config.NUMBA_NUM_THREADS  # get_num_threads would set that of torch's OpenMP as well
+    # get_num_threads would set that of torch's OpenMP as well
+    threads = int(vars(numba.config)["NUMBA_NUM_THREADS"])
     done = np.cumsum(cost)
     edges = np.searchsorted(done, np.linspace(0, done[-1], threads * _PIECES + 1)[1:-1])
     edges = np.unique([0, *edges, len(cost)]).tolist()
