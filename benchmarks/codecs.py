@@ -178,14 +178,6 @@ def speak(codec: Codec, recordings: Iterable[Recording], folder: Path, advance: 
     return Found(figures=_rates([recording.id for recording in recordings], [bits for _, bits in sent], late))
 
 
-def said_by(speakers: Iterable[str], recordings: Iterable[Recording]) -> list[Recording]:
-    """What ``speakers`` say; ``InputError`` for one who says nothing."""
-    speakers, recordings = list(speakers), list(recordings)
-    if missing := set(speakers) - {recording.speaker for recording in recordings}:
-        raise InputError(f"--speakers {', '.join(sorted(missing))}: says nothing in these recordings; name others")
-    return [recording for recording in recordings if recording.speaker in speakers]
-
-
 def lateness(original: np.ndarray, made: np.ndarray) -> int:
     """By how many ms a sound lags its original: where their loudness over time, in log, correlates most.
 
@@ -239,9 +231,8 @@ def main() -> None:
         codecs = [opus(), codec2(2400), codec2(1200), *map(ours, args.bundle)]
         if len({codec.name for codec in codecs}) < len(codecs):
             raise InputError("two codecs of one name, which is that of the bundle's folder; rename one of the folders")
-        recordings = recordings_of(args.manifest, args.split)
+        recordings = recordings_of(args.manifest, args.split, args.speakers)
         if args.speakers:
-            recordings = said_by(args.speakers, recordings)
             measures = replace(measures, enrol=args.manifest)  # speakers are known by all they say
             args.manifest = args.out / "recordings.jsonl"
             manifest.write(args.manifest, recordings)

@@ -119,13 +119,6 @@ def test_an_interrupted_run_goes_on_and_other_settings_are_refused(recordings, t
             benchmark.speak(codec.codec(cut=3), recordings, tmp_path / "other", advance)
 
 
-def test_speakers_are_picked_by_name(tiny_corpus):
-    recordings = recordings_of(tiny_corpus / "manifest.jsonl", None)
-    assert {recording.id for recording in benchmark.said_by(["bo"], recordings)} == {"bo/0", "bo/1", "bo/2"}
-    with pytest.raises(InputError, match="--speakers cy: says nothing in these recordings"):
-        benchmark.said_by(["bo", "cy"], recordings)
-
-
 def test_a_program_that_is_missing_is_named_with_its_package(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(InputError, match="^opusenc: not installed; .*: apt-get install opus-tools$"):

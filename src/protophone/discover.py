@@ -87,7 +87,8 @@ def discover(
     if not model.voices:
         learn_voice(model, survey, plan, options, out, watcher.stage)
         model = load(out / "bundle", device=options.device)
-    if (steps := read_json(out / "work" / "voice" / "budget.json")["steps"]) < LEAST_STEPS:
+    budget = out / "work" / "voice" / "budget.json"  # whoever deleted work/ has seen it
+    if budget.is_file() and (steps := read_json(budget)["steps"]) < LEAST_STEPS:
         warnings.append(
             f"the voice learned for {steps} steps, as its minutes allowed on a machine this slow or busy: below "
             f"{LEAST_STEPS} it says hardly more than noise; give more --minutes, and another --out"

@@ -185,7 +185,7 @@ def fit_voice(
     torch.manual_seed(training.seed)
     vocoder = settings.build(encoder.codebook, encoder.grid, speakers)  # what cannot be is refused before the packing
     if isinstance(settings, HiFiGANConfig) and settings.pitch == "units":
-        _check_pitch(pitch, settings.pitch_units, encoder.grid.hop)
+        _check_pitch(pitch, settings.pitch_units)
     marks = {"codebook": encoder.codebook.hash}
     hop = encoder.grid.hop
 
@@ -239,8 +239,8 @@ def fit_voice(
     return vocoder.cpu().eval(), run
 
 
-def _check_pitch(pitch: PitchVQVAE | None, wanted: int, hop: int) -> None:
-    """``InputError`` where a vocoder is to be told pitch units that there are none of, not as many, or too close."""
+def _check_pitch(pitch: PitchVQVAE | None, wanted: int) -> None:
+    """``InputError`` where a vocoder is to be told pitch units that there are none of, or not as many."""
     if pitch is None:
         raise InputError(
             "the bundle has no pitch units, and this voice is told them; learn them first: protophone train "
@@ -248,11 +248,6 @@ def _check_pitch(pitch: PitchVQVAE | None, wanted: int, hop: int) -> None:
         )
     if pitch.sizes != (wanted,):
         raise ConfigError(f"voice.pitch_units {wanted}: there are {pitch.sizes[0]}; write this number")
-    if pitch.grid.hop % hop:
-        raise InputError(
-            f"pitch units {pitch.grid.hop} samples apart, which is no multiple of the {hop} between the content's; "
-            "learn them again: protophone train configs/pitch.toml"
-        )
 
 
 def _embeddings(

@@ -17,7 +17,7 @@ from protophone.errors import InputError, UnitsError
 from protophone.features.contour import PitchBatch
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.parts import filled
-from protophone.types import NOBODY, UnitBatch, Utterance
+from protophone.types import UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
 from protophone.vocoders.base import PitchInput, Vocoder
 
@@ -159,14 +159,10 @@ def deliver(
 
 def _register(units: Utterance, coder: PitchVQVAE) -> VoicePitch:
     """Where the pitch of who was recorded lies; ``UnitsError`` where nothing says."""
+    units.check_register()
     if units.pitch_statistics is not None:
         return VoicePitch(*units.pitch_statistics)
-    if isinstance(units.voice, Tensor):
-        raise UnitsError(
-            "these units name no speaker and say not where the pitch of theirs lies (pitch_statistics); encode the "
-            "recording without a speaker, which measures it"
-        )
-    return coder.voices.get(units.speaker or NOBODY, coder.pooled)
+    return coder.voices.get(str(units.speaker), coder.pooled)
 
 
 def check_lengths(units: Utterance) -> int:

@@ -272,6 +272,14 @@ class Utterance:
         """The name of who speaks; None where none is said, and for an embedding."""
         return self.voice if isinstance(self.voice, str) else None
 
+    def check_register(self) -> None:
+        """``UnitsError`` for a pitch of which neither a name nor ``pitch_statistics`` says where it lies."""
+        if self.pitch is not None and self.speaker is None and self.pitch_statistics is None:
+            raise UnitsError(
+                "these units name no speaker and say not where the pitch of theirs lies (pitch_statistics); encode the "
+                "recording without a speaker, which measures it"
+            )
+
 
 @dataclass(frozen=True)
 class Codebook:

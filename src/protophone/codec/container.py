@@ -18,7 +18,7 @@ import numpy as np
 from protophone.codec.coder import LENGTHS, RangeReader, RangeWriter, scaled
 from protophone.codec.entropy import EntropyModel, codes_of
 from protophone.codec.voices import read_voice, write_voice
-from protophone.errors import InputError, UnitsError
+from protophone.errors import InputError
 from protophone.types import Utterance
 
 __all__ = ["VERSION", "describe", "pack", "read_packed", "unpack"]
@@ -82,11 +82,7 @@ def describe(utterance: Utterance, model: EntropyModel) -> dict[str, float]:
 def _packed(utterance: Utterance, model: EntropyModel) -> tuple[bytes, dict[str, float]]:
     """The bytes, and the bits of each stream in them."""
     codes = codes_of(utterance, model.content, model.pitch)
-    if utterance.pitch is not None and utterance.speaker is None and utterance.pitch_statistics is None:
-        raise UnitsError(
-            "these units name no speaker and say not where the pitch of theirs lies (pitch_statistics); encode the "
-            "recording without a speaker, which measures it"
-        )
+    utterance.check_register()
     writer = RangeWriter()
     sizes = {"version": 8.0, "bundle": 32.0}
     writer.put_number(utterance.num_samples, LENGTHS)

@@ -72,9 +72,7 @@ def evaluate_all(
     kept = out if work is None else Path(work)
     if not (out / "units").is_dir():
         refuse_existing(out)
-    found = [each for each in recordings_of(recordings, split) if not speakers or each.speaker in speakers]
-    if not found:
-        raise InputError(f"{recordings}: nothing by {', '.join(speakers)} in split {split!r}; name others")
+    found = recordings_of(recordings, split, speakers)
     check_references([recording.id for recording in found], items=items, alignment=alignment)
     others = recordings_of(recordings, None)
     persons_of(others, one_person)

@@ -1,6 +1,6 @@
 """Units and recordings to evaluate, found on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +24,16 @@ def units_of(path: str | Path) -> list[UnitRecord]:
     return records
 
 
-def recordings_of(source: str | Path, split: str | None) -> list[Recording]:
-    """The recordings of a manifest, a folder or a file, of one ``split`` where that is named."""
+def recordings_of(source: str | Path, split: str | None, speakers: Sequence[str] = ()) -> list[Recording]:
+    """The recordings of a manifest, a folder or a file, of one ``split`` and of ``speakers`` where these are named."""
     found, _ = build(source, "manifest")
     kept = [recording for recording in found if split is None or recording.split == split]
     if not kept:
         known = sorted({recording.split or "none" for recording in found})
         raise InputError(f"{source}: no recording in split {split}; its splits are: {', '.join(known)}")
-    return kept
+    if silent := set(speakers) - {recording.speaker for recording in kept}:
+        raise InputError(f"{source}: nothing by {', '.join(sorted(silent))} in split {split!r}; name others")
+    return [recording for recording in kept if not speakers or recording.speaker in speakers]
 
 
 def _expanded(record: UnitRecord) -> UnitRecord:
