@@ -10,25 +10,35 @@ import numpy as np
 import pytest
 import torch
 
-from protophone import audio
+from protophone import audio, config, manifest
 from protophone.bundle import Part, write_bundle
+from protophone.checkpoints import read_kmeans, read_torch
+from protophone.codec import read_packed
 from protophone.errors import InputError, ProtophoneError
+from protophone.evaluate.results import read_results
 from protophone.files import (
     atomic,
     atomic_folder,
     id_fault,
     inside,
+    read_bytes,
     read_json,
+    read_text,
     refuse_existing,
     refuse_unwritable,
     restore_folder,
     write_json,
     write_text,
 )
-from protophone.store import write_features
+from protophone.formats import read_arrays, read_classes, read_ctm, read_eaf, read_textgrid, read_zerospeech
+from protophone.ledger import Ledger
+from protophone.metrics.abx.items import read_items
+from protophone.store import read_units, write_features
 from protophone.store.record import UnitRecord
 from protophone.store.shards import write_shard
-from protophone.types import FrameGrid
+from protophone.train import TrainConfig
+from protophone.types import Codebook, FrameGrid
+from protophone.vocoders.published import read_published
 
 
 def names(folder):
@@ -265,3 +275,56 @@ def test_a_disk_that_is_read_only_is_told_beforehand(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(InputError, match="the disk is read-only; choose another place"):
         refuse_unwritable(small_disk / "new" / "a.wav")
+
+
+def reading(path):
+    """Every reader of a path that a user may name."""
+    grid = FrameGrid(16000, 160)
+    codebook = Codebook(torch.zeros(1, 4, 2))
+    return {
+        "bytes": lambda: read_bytes(path),
+        "text": lambda: read_text(path),
+        "json": lambda: read_json(path),
+        "manifest": lambda: manifest.read(path),
+        "sound": lambda: audio.probe(path),
+        "config": lambda: config.load(TrainConfig, path),
+        "units": lambda: list(read_units(path)),
+        "items": lambda: read_items(path),
+        "alignment": lambda: read_ctm(path),
+        "classes": lambda: read_classes(path),
+        "vectors": lambda: read_zerospeech(path),
+        "textgrid": lambda: read_textgrid(path),
+        "elan": lambda: read_eaf(path),
+        "features": lambda: read_arrays(path),
+        "packed": lambda: read_packed(path),
+        "checkpoint": lambda: read_torch(path),
+        "k-means": lambda: read_kmeans(path),
+        "vocoder": lambda: read_published(path, codebook, grid, settings=path),
+        "ledger": lambda: Ledger(path),
+        "results": lambda: read_results(path),
+    }
+
+
+READERS = sorted(reading(Path()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_waits_for_a_pipe(tmp_path, reader):
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(ProtophoneError, match=r"a\.jsonl: .*; ") as caught:
+        reading(tmp_path / "a.jsonl")[reader]()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", sorted({*READERS} - {"sound", "features", "checkpoint", "units"}))
+def test_no_reader_takes_memory_for_a_file_that_is_too_large(tmp_path, reader):
+    with (tmp_path / "a.jsonl").open("wb") as file:
+        file.truncate(10 * 2**30)
+    with pytest.raises(ProtophoneError, match=r"a\.jsonl: 10240 MiB, and a file of this kind may have 512; "):
+        reading(tmp_path / "a.jsonl")[reader]()
+
+
+def test_text_is_read_without_its_byte_order_mark(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n")
+    assert read_text(tmp_path / "a") == "a\nb\nc\n"

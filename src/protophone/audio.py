@@ -18,7 +18,7 @@ import soxr
 
 from protophone.containers import Unclosed, is_unclosed, missing
 from protophone.errors import AudioError, InputError
-from protophone.files import atomic, refuse_unwritable
+from protophone.files import atomic, check_regular, refuse_unwritable
 from protophone.types import Recording
 
 __all__ = [
@@ -199,6 +199,7 @@ def _check_suffix(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    check_regular(path)
     with ExitStack() as stack:
         try:
             file = stack.enter_context(soundfile.SoundFile(path))

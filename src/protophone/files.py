@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,14 @@ except ImportError:  # a system without such locks
 __all__ = [
     "atomic",
     "atomic_folder",
+    "check_regular",
     "explained",
     "id_fault",
     "inside",
+    "open_regular",
+    "read_bytes",
     "read_json",
+    "read_text",
     "refuse_existing",
     "refuse_file",
     "refuse_unwritable",
@@ -35,6 +41,7 @@ __all__ = [
 
 _LONGEST = 255  # bytes of a name, on nearly every file system
 _DEEPEST = 2000  # bytes of an id; paths end at 4096, and the output's folder takes its part
+_LARGEST = 2**29  # bytes of a file that is read whole: a manifest of two million recordings has fewer
 _SUFFIX = len(".TextGrid")  # the longest that an id gets in an output
 _CURES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -180,11 +187,52 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def check_regular(path: str | Path) -> None:
+    """Raise ``InputError`` for a pipe, socket or device: opening one may wait for ever, reading one may never end.
+
+    Files, folders and what is not there pass.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path.stat is slower and says no more
+    except (OSError, ValueError):  # what is amiss is said when it is opened
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError(f"{path}: a pipe, socket or device, not a file; write its content to a file, and name that")
+
+
+def open_regular(path: str | Path) -> BufferedReader:
+    """Open a file for reading bytes. Raises ``InputError`` as ``check_regular`` does, ``OSError`` as ``open`` does."""
+    check_regular(path)
+    return Path(path).open("rb")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """Read a whole file.
+
+    Raises ``InputError`` for a file larger than 512 MiB and as ``check_regular`` does, ``OSError`` as ``open`` does.
+    """
+    with open_regular(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > _LARGEST:
+            raise InputError(
+                f"{path}: {size / 2**20:.0f} MiB, and a file of this kind may have {_LARGEST / 2**20:.0f}; "
+                "is it the right one? if so, split it"
+            )
+        return file.read()
+
+
+def read_text(path: str | Path) -> str:
+    """Read a whole UTF-8 file without its byte order mark, its lines ended by newlines alone.
+
+    Raises ``InputError`` and ``OSError`` as ``read_bytes`` does, ``UnicodeDecodeError`` for another encoding.
+    """
+    return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_json(path: str | Path) -> Any:
     """The JSON in ``path``; ``InputError`` where it is missing or broken."""
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except FileNotFoundError:
         raise InputError(f"{path}: not there") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from protophone.errors import InputError
-from protophone.files import explained
+from protophone.files import explained, read_bytes
 
 __all__ = ["Ledger"]
 
@@ -53,7 +53,7 @@ def _append(path: Path, line: str) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """Values by key, of all lines that are whole."""
     try:
-        *whole, _ = path.read_bytes().split(b"\n")
+        *whole, _ = read_bytes(path).split(b"\n")
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from protophone import audio
 from protophone.errors import AudioError, InputError
-from protophone.files import id_fault, write_text
+from protophone.files import id_fault, read_text, write_text
 from protophone.types import Recording
 
 __all__ = ["SpeakerFrom", "build", "read", "scan", "write"]
@@ -81,7 +81,7 @@ def read(path: str | Path) -> list[Recording]:
     """The recordings of a JSONL manifest; ``InputError`` names the line that is wrong, and why."""
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except FileNotFoundError:
         raise InputError(f"{path}: not there; make one with: protophone manifest FOLDER {path}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from protophone.checkpoints.arrays import ARRAY_CALLS, array, built, dtype, side
 from protophone.checkpoints.foreign import Foreign, plain
 from protophone.checkpoints.machine import FAULTS, Machine, Stream
 from protophone.errors import InputError
+from protophone.files import read_bytes
 
 __all__ = ["read_kmeans"]
 
@@ -29,7 +30,7 @@ def read_kmeans(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a k-means file") from error
     found = _npy(path) if raw.startswith(b"\x93NUMPY") else _centroids(path, raw)

@@ -19,6 +19,7 @@ from protophone.checkpoints.arrays import ARRAY_CALLS, built, sides
 from protophone.checkpoints.foreign import Calls, Name, plain
 from protophone.checkpoints.machine import Machine, Stream
 from protophone.errors import InputError
+from protophone.files import open_regular
 
 __all__ = ["read_torch"]
 
@@ -49,7 +50,7 @@ def read_torch(path: str | Path) -> Any:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError) as error:  # the latter where it is empty
         raise InputError(f"{path}: cannot be read ({error}); give a checkpoint file") from error

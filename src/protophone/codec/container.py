@@ -19,6 +19,7 @@ from protophone.codec.coder import LENGTHS, RangeReader, RangeWriter, scaled
 from protophone.codec.entropy import EntropyModel, codes_of
 from protophone.codec.voices import read_voice, write_voice
 from protophone.errors import InputError
+from protophone.files import check_regular, read_bytes
 from protophone.types import Utterance
 
 __all__ = ["VERSION", "describe", "pack", "read_packed", "unpack"]
@@ -32,9 +33,10 @@ _MELODY = scaled(np.array([1, 63]))  # frequencies of a file without pitch and w
 
 def read_packed(path: str | Path) -> bytes:
     """The bytes of the .ppn file at ``path``; ``InputError`` where there is no such file."""
+    check_regular(path)
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; name one that protophone compress wrote")
-    return Path(path).read_bytes()
+    return read_bytes(path)
 
 
 def pack(utterance: Utterance, model: EntropyModel) -> bytes:

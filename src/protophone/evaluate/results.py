@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from protophone.errors import InputError
 from protophone.evaluate.figure import Figure, Found, LeftOut
-from protophone.files import atomic, read_json, refuse_unwritable, write_json, write_text
+from protophone.files import atomic, open_regular, read_json, refuse_unwritable, write_json, write_text
 from protophone.metrics.interval import Estimate
 
 __all__ = ["Results", "digest", "dumps", "read_results", "refuse_others", "write_results"]
@@ -206,7 +206,7 @@ def digest(path: str | Path) -> str:
             if each.is_file()
         )
         return _digest_of("".join(parts).encode())
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 

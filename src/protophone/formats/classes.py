@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protophone.errors import InputError
-from protophone.files import write_text
+from protophone.files import read_text, write_text
 
 __all__ = ["read_classes", "write_classes"]
 
@@ -24,7 +24,7 @@ def read_classes(path: str | Path) -> dict[str, list[Fragment]]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable class file ({error}); give ZeroSpeech's `Class k` blocks") from error
     out: dict[str, list[Fragment]] = {}

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from protophone.errors import InputError
+from protophone.files import read_text
 
 __all__ = ["read_ctm"]
 
@@ -15,7 +16,7 @@ def read_ctm(path: str | Path) -> dict[str, list[tuple[float, float, str]]]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable alignment ({error}); give a .ctm file") from error
     out: dict[str, list[tuple[float, float, str]]] = {}

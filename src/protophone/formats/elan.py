@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from protophone.errors import InputError
-from protophone.files import atomic
+from protophone.files import atomic, read_bytes
 from protophone.formats.tier import Tier, check_tiers
 
 __all__ = ["read_eaf", "write_eaf"]
@@ -138,7 +138,7 @@ class _NoDoctype(ET.TreeBuilder):
 def _parsed(path: Path) -> ET.Element:
     try:
         # Entities can only be declared in a document type, and the first sight of one ends the parsing.
-        return ET.parse(path, ET.XMLParser(target=_NoDoctype())).getroot()  # noqa: S314
+        return ET.fromstring(read_bytes(path), ET.XMLParser(target=_NoDoctype()))  # noqa: S314
     except ET.ParseError as error:
         raise InputError(f"{path}:{error.position[0]}: not XML ({error}); {_CURE}") from None
     except InputError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from protophone.errors import InputError
-from protophone.files import write_text
+from protophone.files import read_bytes, write_text
 from protophone.formats.tier import SAME_TIME, Tier, check_tiers
 
 __all__ = ["read_textgrid", "write_textgrid"]
@@ -100,7 +100,7 @@ def _quoted(text: str) -> str:
 
 def _decoded(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return content.decode("utf-16" if wide else "utf-8-sig")
     except OSError as error:

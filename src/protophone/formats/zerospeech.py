@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.files import write_text
+from protophone.files import read_text, write_text
 
 __all__ = ["read_zerospeech", "write_zerospeech"]
 
@@ -38,7 +38,7 @@ def read_zerospeech(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").rstrip().split("\n")
+        lines = read_text(path).rstrip().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable representation ({error}); give one vector a line") from error
     if not lines[0].strip():

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protophone.errors import UnitsError
-from protophone.files import read_json
+from protophone.files import check_regular, open_regular, read_json
 from protophone.store.record import UnitRecord
 from protophone.store.shards import find_shards, read_shard
 
 __all__ = ["read_units"]
+
+_LONGEST = 2**28  # bytes of a line: units of a week
 
 
 def read_units(path: str | Path) -> Iterator[UnitRecord]:
@@ -19,6 +21,7 @@ def read_units(path: str | Path) -> Iterator[UnitRecord]:
     range, ids given twice, several codebooks in one place, and a folder whose writing was not finished.
     """
     path = Path(path)
+    check_regular(path)
     if not path.exists():
         raise UnitsError(f"{path}: not there; give a folder of units or a .jsonl file")
     if path.is_file():
@@ -51,8 +54,10 @@ def _promised(folder: Path, *, required: bool) -> int | None:
 
 def _lines(path: Path) -> Iterator[tuple[str, UnitRecord]]:
     try:
-        with path.open("rb") as file:  # bytes, so that only a newline ends a line, whatever the ids contain
-            for number, line in enumerate(file, start=1):
+        with open_regular(path) as file:  # bytes, so that only a newline ends a line, whatever the ids contain
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST), b""), start=1):
+                if len(line) == _LONGEST:
+                    raise UnitsError(f"{path}:{number}: a line longer than {_LONGEST} bytes; is it a file of units?")
                 if line.strip():
                     yield f"{path}:{number}", UnitRecord.from_json(line, str(path), number)
     except OSError as error:

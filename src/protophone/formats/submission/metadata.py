@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from protophone.errors import InputError
-from protophone.files import write_text
+from protophone.files import read_text, write_text
 from protophone.formats.submission.report import Inspection
 
 __all__ = ["Entries", "check_entries", "read_metadata", "write_metadata"]
@@ -34,7 +34,7 @@ def read_metadata(
     yaml = _yaml()
     path = look.read(name)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(read_text(path))
     except FileNotFoundError:
         look.fault(name, "not there", f"write it, with {', '.join(required)}")
         return {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protophone.errors import InputError
+from protophone.files import read_text
 
 __all__ = ["ABXItem", "by_file", "read_items"]
 
@@ -33,7 +34,7 @@ def read_items(path: str | Path) -> list[ABXItem]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable item file ({error}); give a ZeroSpeech .item file") from error
     lines_of: dict[ABXItem, int] = {}
