@@ -23,6 +23,7 @@ from protophone.types import Recording
 
 __all__ = [
     "EXTENSIONS",
+    "PYAV_EXTENSIONS",
     "AudioInfo",
     "check_speech",
     "check_writable",
@@ -35,7 +36,16 @@ __all__ = [
     "writing",
 ]
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+_SNDFILE_EXTENSIONS = (
+    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+    *(".w64", ".rf64", ".sph", ".nist", ".voc"),
+)
+#: Suffixes of the files that are decoded by ``av``, the extra ``m4a``.
+PYAV_EXTENSIONS = (
+    *(".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".aac", ".amr", ".awb", ".3gp", ".3gpp", ".3g2", ".wma", ".wmv", ".asf"),
+    *(".webm", ".weba", ".mka", ".mkv", ".avi", ".mts", ".m2ts", ".mpg", ".mpeg", ".wv", ".ape", ".spx"),
+)
+EXTENSIONS = _SNDFILE_EXTENSIONS + PYAV_EXTENSIONS
 
 _WRITTEN = (".wav", ".flac")
 _BLOCK = 2**20  # samples of the file decoded at once; clips fit in one block, tapes stay small in memory
@@ -223,7 +233,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         yield file
 
 
-def _fault(path: Path, error: Exception) -> str:
+def _fault(path: Path, error: Exception) -> str:  # noqa: PLR0911
     """Why a file did not open; libsndfile says little more than that it did not."""
     try:
         size = path.stat().st_size
@@ -233,6 +243,8 @@ def _fault(path: Path, error: Exception) -> str:
         return "a folder, not a recording; name the recordings in it"
     if not os.access(path, os.R_OK):
         return "no permission to read it; change its permissions or copy it"
+    if path.suffix.lower() in PYAV_EXTENSIONS:
+        return "needs a decoder that is not installed; type: pip install 'protophone[m4a]', or convert it to WAV"
     if size == 0:
         return "empty, 0 bytes; copy it again or leave it out"
     if lack := missing(path):

@@ -20,7 +20,7 @@ SpeakerFrom = Literal["none", "parent", "prefix", "manifest"]
 
 _TEXT_KEYS = ("speaker", "split", "language", "text")
 _COUNT_KEYS = {"start": 0, "num_samples": 1, "sample_rate": 1}  # and the least each may be
-_SOUNDS = ", ".join(audio.EXTENSIONS)
+_SOUNDS = ".wav, .flac, .ogg, .opus, .mp3, .m4a and so on (docs/recordings.md)"
 
 
 def build(
