@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,10 @@ __all__ = [
     "check_writable",
     "extent",
     "is_flat",
+    "part",
     "probe",
     "read",
+    "seconds",
     "stream",
     "write",
     "writing",
@@ -94,6 +96,48 @@ def extent(recording: Recording, info: AudioInfo) -> tuple[int, int]:
             f"but the file has {info.num_samples}; correct start and num_samples in the manifest"
         )
     return recording.start, count
+
+
+def part(recording: Recording, first: int, end: int, rate: int) -> Recording:
+    """Return the part of a recording between two of its samples, clamped to its end.
+
+    Every sample of the file that the part touches belongs to it.
+
+    Parameters
+    ----------
+    recording : Recording
+        A file or a segment of one.
+    first, end : int
+        Samples at ``rate``, counted from the beginning of the recording; ``end`` is excluded.
+    rate : int
+        Hertz that ``first`` and ``end`` are counted at, whatever the file's rate.
+
+    Returns
+    -------
+    Recording
+        The same recording, with ``start``, ``num_samples`` and ``sample_rate`` in samples of the file.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read, or the recording ends before ``first``.
+
+    """
+    if not 0 <= first < end:
+        raise ValueError(f"first {first} and end {end} must be 0 <= first < end")
+    info = probe(recording.path)
+    start, count = extent(recording, info)
+    skipped = first * info.sample_rate // rate
+    kept = min(-(-end * info.sample_rate // rate), count) - skipped
+    found = replace(recording, start=start + skipped, num_samples=kept, sample_rate=info.sample_rate)
+    extent(found, info)
+    return found
+
+
+def seconds(path: str | Path) -> float:
+    """Return the duration of a sound file in seconds. Raises ``AudioError`` as ``probe`` does."""
+    info = probe(path)
+    return info.num_samples / info.sample_rate
 
 
 def read(source: str | Path | Recording, sample_rate: int = 16000) -> np.ndarray:

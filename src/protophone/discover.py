@@ -168,14 +168,7 @@ def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path
     record = next(record for record in records if record.id == held.recording.id)
     units = _cut(record, held)
     start = held.segment.end - units.num_samples
-    rate = audio.probe(held.recording.path).sample_rate
-    part = replace(
-        held.recording,
-        id=held.id,
-        start=held.recording.start + start * rate // RATE,
-        num_samples=(held.segment.end - start) * rate // RATE,
-        sample_rate=rate,
-    )
+    part = replace(audio.part(held.recording, start, held.segment.end, RATE), id=held.id)
     path = inside(out / "sounds", held.id, ".wav")
     if not path.exists():
         own = held.recording.speaker

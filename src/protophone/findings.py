@@ -4,10 +4,8 @@ Units, alignments and items count from the beginning of a recording or segment; 
 counts from that of the file.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +46,25 @@ def annotate(
     Times are those of the file it lies in, also where it is a part of one.
     """
     for record in records:
-        speech = [(part.start, min(part.end, record.num_samples), "speech") for part in segments[record.id]]
-        tiers = [_tier("speech", speech, record), _tier("units", _runs(record, segments[record.id]), record)]
-        end = (record.start + record.num_samples) / record.sample_rate
         grid, eaf = inside(out / "textgrid", record.id, ".TextGrid"), inside(out / "elan", record.id, ".eaf")
+        if grid.exists() and eaf.exists():
+            continue
+        path = recordings[record.id].path
+        # the resampled sound may be longer than the file by a part of a sample
+        end = min((record.start + record.num_samples) / record.sample_rate, audio.seconds(path))
+        speech = [(part.start, min(part.end, record.num_samples), "speech") for part in segments[record.id]]
+        tiers = [_tier("speech", speech, record, end), _tier("units", _runs(record, segments[record.id]), record, end)]
         if not grid.exists():
             write_textgrid(grid, tiers, end)
         if not eaf.exists():
-            write_eaf(eaf, tiers, recordings[record.id].path, end)
+            write_eaf(eaf, tiers, path, end)
 
 
-def _tier(name: str, stretches: Iterable[tuple[int, int, str]], record: UnitRecord) -> Tier:
-    """Labelled stretches of a recording, in samples of it, as a tier in seconds of its file."""
+def _tier(name: str, stretches: Iterable[tuple[int, int, str]], record: UnitRecord, last: float) -> Tier:
+    """Labelled stretches of a recording, in samples of it, as a tier in seconds of its file up to ``last``."""
     rate = record.sample_rate
-    return Tier(
-        name, [((record.start + start) / rate, (record.start + end) / rate, label) for start, end, label in stretches]
-    )
+    times = [((record.start + start) / rate, (record.start + end) / rate, label) for start, end, label in stretches]
+    return Tier(name, [(start, min(end, last), label) for start, end, label in times if start < last])
 
 
 def _runs(record: UnitRecord, segments: Sequence[Segment]) -> list[tuple[int, int, str]]:
@@ -151,12 +152,7 @@ def _pair(record: UnitRecord, recording: Recording, out: Path) -> Pair:
 
 def _part(recording: Recording, first: int, end: int, rate: int) -> np.ndarray:
     """Samples ``first`` to ``end`` of a recording at ``rate``, or up to its end; no more than these are read."""
-    info = audio.probe(recording.path)
-    start, count = audio.extent(recording, info)
-    skipped = round(first * info.sample_rate / rate)
-    kept = min(math.ceil(end * info.sample_rate / rate), count) - skipped
-    part = replace(recording, start=start + skipped, num_samples=kept, sample_rate=info.sample_rate)
-    return audio.read(part, rate)[: end - first]
+    return audio.read(audio.part(recording, first, end, rate), rate)[: end - first]
 
 
 def _examples(

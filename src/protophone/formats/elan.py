@@ -1,5 +1,6 @@
 """ELAN annotation files (EAF 3.0): independent, time-aligned tiers in milliseconds."""
 
+import math
 import os
 import re
 import xml.etree.ElementTree as ET
@@ -19,6 +20,7 @@ _TYPE = "default-lt"
 _CURE = "open it in ELAN and save it again"
 # A date is required; a fixed one keeps the bytes the same from run to run.
 _DATE = "1970-01-01T00:00:00+00:00"
+_ALIKE = 1e-6  # of a millisecond: rounding
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -34,7 +36,7 @@ def write_eaf(path: str | Path, tiers: Sequence[Tier], media_path: str | Path, d
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: two tiers named {name!r}; ELAN needs a different name for each")
-    spans = [_milliseconds(tier) for tier in tiers]
+    spans = [_milliseconds(tier, math.floor(duration * 1000 + _ALIKE)) for tier in tiers]
     root = ET.Element("ANNOTATION_DOCUMENT", AUTHOR="", DATE=_DATE, FORMAT="3.0", VERSION="3.0")
     root.set("xmlns:xsi", _XSI)
     root.set("xsi:noNamespaceSchemaLocation", _SCHEMA)
@@ -149,12 +151,18 @@ def _parsed(path: Path) -> ET.Element:
         raise InputError(f"{path}: not XML that can be read ({error}); {_CURE}") from None
 
 
-def _milliseconds(tier: Tier) -> list[tuple[int, int]]:
+def _milliseconds(tier: Tier, most: int) -> list[tuple[int, int]]:
+    """Whole milliseconds, up to ``most``, of the intervals; each lasts one at least where there are as many."""
     out, last = [], 0
     for start, end, _ in tier.intervals:
         first = max(round(start * 1000), last)
         last = max(round(end * 1000), first + 1)
         out.append((first, last))
+    for place in reversed(range(len(out))):
+        if out[place][1] <= most:
+            break
+        out[place] = (min(out[place][0], max(most - 1, 0)), max(most, 1))
+        most = out[place][0]
     return out
 
 
