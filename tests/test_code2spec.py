@@ -201,9 +201,8 @@ def learned(tmp_path_factory):
         return (found - found.mean(0)) / found.std(0)
 
     def pack(name, array, dtype):
-        return Pack.build(
-            place / name, [Recording(id="a", path=Path("a"), speaker="a")], lambda _: [array], dtype=dtype, settings={}
-        )
+        one = [Recording(id="a", path=Path("a"), speaker="a")]
+        return Pack.build(place / name, one, lambda _: [array], sample_rate=16000, dtype=dtype, settings={})
 
     inputs, target = pack("in", frames(encoder.features), "float32"), pack("out", frames(encoder.target), "float32")
     options = {"batch": 8, "seed": 0, "speakers": ("a",)}

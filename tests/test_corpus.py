@@ -17,7 +17,7 @@ from protophone.model import load
 from protophone.store import UnitRecord, read_features, read_units
 from protophone.types import Recording
 from tests.conftest import babble
-from tests.tiny import contents, run_jobs
+from tests.tiny import Told, contents, run_jobs
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,14 @@ def recordings(tiny_corpus):
 
 
 def test_units_are_those_of_each_recording_alone_and_in_the_manifest_s_order(model, recordings, tmp_path):
-    told = []
-    done = encode_corpus(model, recordings, tmp_path / "out", advance=told.append)
+    told = Told()
+    done = encode_corpus(model, recordings, tmp_path / "out", stage=told.stage)
     records = list(read_units(tmp_path / "out"))
     assert [record.id for record in records] == [recording.id for recording in recordings]
-    assert (done.recordings, sum(told), done.failures) == (6, 6, [])
+    assert (done.recordings, done.failures) == (6, [])
     assert done.seconds == pytest.approx(sum(soundfile.info(r.path).duration for r in recordings))
+    assert told.stages == [("encoding", pytest.approx(done.seconds), "seconds")]
+    assert sum(told.moves) == pytest.approx(done.seconds)
     for record, recording in zip(records, recordings, strict=True):
         alone = model.encode(recording)
         np.testing.assert_array_equal(record.codes, alone.content[0])
@@ -173,9 +175,10 @@ def test_run_again_it_encodes_only_what_is_missing_and_counts_all(model, recordi
     before = contents(tmp_path)
     monkeypatch.setattr(corpus, "_WINDOW", 4)
     monkeypatch.setattr(model, "encode_batch", None)
-    told = []
-    done = encode_corpus(model, both, tmp_path / "out", advance=told.append)
-    assert (sum(told), done.recordings, [name for name, _ in done.failures]) == (7, 6, ["bad"])
+    told = Told()
+    done = encode_corpus(model, both, tmp_path / "out", stage=told.stage)
+    assert (done.recordings, [name for name, _ in done.failures]) == (6, ["bad"])
+    assert sum(told.moves) == pytest.approx(told.stages[0][1])
     assert done.seconds == pytest.approx(sum(soundfile.info(r.path).duration for r in recordings))
     assert contents(tmp_path) == before
 

@@ -21,11 +21,12 @@ RECORDINGS = [Recording(id=name, path=Path(name), speaker={"a": "x", "b": None, 
 
 
 def build(folder, compute=lambda recording: ARRAYS[recording.id], recordings=RECORDINGS, settings=None, **options):
-    def parts(recording):
-        array = compute(recording)
+    def parts(tape):
+        array = compute(tape.source)
         return (array[at : at + 5] for at in range(0, len(array), 5))
 
-    return Pack.build(folder, recordings, parts, dtype="float32", settings=settings or {"s": 1}, **options)
+    options = {"sample_rate": 16000, "dtype": "float32", "settings": settings or {"s": 1}, **options}
+    return Pack.build(folder, recordings, parts, **options)
 
 
 def test_a_pack_gives_back_what_was_packed_and_is_not_computed_twice(tmp_path):
@@ -104,18 +105,19 @@ def test_a_pack_killed_while_it_was_made_is_that_of_an_unbroken_run(tmp_path, mo
     asked = []
 
     def work(die):
-        def parts(recording):
-            yield failing(recording)[:2]
-            if recording.id == "c" and moment == "in a recording":
+        def parts(tape):
+            yield failing(tape.source)[:2]
+            if tape.source.id == "c" and moment == "in a recording":
                 die()
-            yield failing(recording)[2:]
+            yield failing(tape.source)[2:]
 
         if moment == "before the last note":
             monkeypatch.setattr("protophone.data._Writer.finish", lambda _: die())
         if moment == "after a note":
             sync = data._Writer._sync
             monkeypatch.setattr("protophone.data._Writer._sync", lambda *a: (sync(*a), die()))
-        Pack.build(tmp_path / "broken", RECORDINGS, parts, dtype="float32", settings={"s": 1}, failures=[])
+        options = {"sample_rate": 16000, "dtype": "float32", "settings": {"s": 1}, "failures": []}
+        Pack.build(tmp_path / "broken", RECORDINGS, parts, **options)
 
     killed(work)
     monkeypatch.undo()

@@ -88,7 +88,7 @@ def test_a_killed_training_ends_in_the_same_units(hummed, tmp_path):
     unbroken, _ = melody.fit_pitch(hummed, SMALL, settings, tmp_path / "unbroken")
 
     @contextmanager
-    def killed(title, total):
+    def killed(title, total, unit="steps"):
         def advance(count, *, note=""):
             if title == "learning pitch units" and count > 1:
                 raise KeyboardInterrupt

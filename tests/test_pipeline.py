@@ -68,9 +68,8 @@ def test_fitting_a_pack_is_fitting_its_recordings(tmp_path):
     encoder = PipelineConfig(quantizer=KMeansConfig(num_units=5), time_reduction=2).build()
     recordings = [normalised(encoder, babble(seconds, seed=3)) for seconds in (0.5, 1.03, 0.77)]
     sources = [Recording(id=str(index), path=tmp_path) for index in range(3)]
-    pack = Pack.build(
-        tmp_path / "pack", sources, lambda recording: [recordings[int(recording.id)]], dtype="float32", settings={}
-    )
+    options = {"sample_rate": 16000, "dtype": "float32", "settings": {}}
+    pack = Pack.build(tmp_path / "pack", sources, lambda tape: [recordings[int(tape.source.id)]], **options)
     encoder.fit(pack, seed=4)
     other = PipelineConfig(quantizer=KMeansConfig(num_units=5), time_reduction=2).build()
     other.fit(recordings, seed=4)

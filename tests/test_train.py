@@ -14,7 +14,6 @@ from protophone import train as training
 from protophone.config import config
 from protophone.crops import Crops
 from protophone.errors import InputError
-from protophone.fabric import fabric_of
 from protophone.train import Run, TrainConfig, history, train
 
 
@@ -173,14 +172,14 @@ def test_minutes_become_steps_once(tmp_path, monkeypatch):
     model = fresh()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     settings = TrainConfig(minutes=0.1, device="cpu")
-    steps = training._budget(model, sampler, settings, tmp_path, fabric_of(settings.device, settings.precision))
+    steps = training._budget(model, sampler, settings, tmp_path)
     assert steps == 12
     assert json.loads((tmp_path / "budget.json").read_text()) == {"minutes": 0.1, "steps": 12}
     for name, value in model.state_dict().items():  # timing teaches nothing
         assert value.equal(before[name]), name
     seen = len(model.seen)
     clock[0] = 1000
-    assert training._budget(model, sampler, settings, tmp_path, fabric_of(settings.device, settings.precision)) == 12
+    assert training._budget(model, sampler, settings, tmp_path) == 12
     assert len(model.seen) == seen
 
 
@@ -191,7 +190,7 @@ def test_timing_changes_no_byte_of_what_is_learned(tmp_path):
     steps = json.loads((tmp_path / "kept" / "budget.json").read_text())["steps"]
     model = fresh()
     settings = TrainConfig(minutes=0.01, warmup=5, device="cpu", save_every=6)
-    training._budget(model, sampler, settings, tmp_path / "timed", fabric_of(settings.device, settings.precision))
+    training._budget(model, sampler, settings, tmp_path / "timed")
     (tmp_path / "timed" / "budget.json").write_text('{"minutes": 0.01, "steps": 9}')
     train(model, sampler, settings, tmp_path / "timed")
     assert steps == 9

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import soundfile
@@ -82,6 +83,18 @@ def learn(folder: Path, recordings: Path) -> Path:
     bundle = run_recipe(encoder_recipe(folder / "e.toml", manifest), folder / "encoder")
     run_recipe(voice_recipe(folder / "v.toml", bundle, manifest), folder / "voice")
     return bundle
+
+
+class Told:
+    """A watcher that keeps the stages and what they were told."""
+
+    def __init__(self):
+        self.stages, self.moves = [], []
+
+    @contextmanager
+    def stage(self, *title_total_unit):
+        self.stages.append(title_total_unit)
+        yield lambda amount, **_: self.moves.append(amount)
 
 
 def environment() -> dict[str, str]:

@@ -23,7 +23,9 @@ from protophone.errors import InputError, ProtophoneError, UnitsError
 from protophone.files import id_fault, inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
 from protophone.model import Heard, Model
+from protophone.progress import Advance, Stage, portion, silent
 from protophone.store import UnitRecord, UnitsWriter, write_features
+from protophone.tape import Tape, seconds_of
 from protophone.types import Recording, Utterance
 
 __all__ = ["Done", "Form", "check_failures", "decode_corpus", "encode_corpus"]
@@ -71,11 +73,11 @@ def encode_corpus(
     *,
     form: Form = "units",
     beside: bool = False,
-    advance: Callable[[int], None] = lambda _: None,
+    stage: Stage = silent,
 ) -> Done:
     """Units of every recording into ``folder``: ``units.jsonl``, shards, or the vectors they stand for.
 
-    ``advance(count)`` is told of recordings dealt with. Recordings that cannot be used are left out and listed; every
+    Recordings that cannot be used are left out and listed; every
     run tries them again. Raises ``UnitsError`` when ``folder`` holds other units, ``InputError`` when it holds anything
     else, unless the units may lie ``beside`` that.
     """
@@ -94,17 +96,17 @@ def encode_corpus(
     with UnitsWriter(folder, settings=settings, shard=form == "shards", file_sizes=sizes) as writer:
         windows = [recordings[at : at + _WINDOW] for at in range(0, len(recordings), _WINDOW)]
         waiting = [window for window in windows if any(recording.id not in writer.done for recording in window)]
-        advance(len(recordings) - sum(map(len, waiting)))
-        for window in _read_ahead(waiting, partial(_read, folder=folder, sample_rate=model.sample_rate)):
-            for made in _encoded(model, window, writer.done):
-                if isinstance(made, _Fault):
-                    writer.fail(made.recording.id, made.reason)
-                    done.failures.append((made.recording.id, made.reason))
-                    continue
-                if form in {"zerospeech", "npy"}:
-                    _write_vectors(model, made, folder, form)
-                writer.append(made)
-            advance(len(window))
+        seconds = seconds_of(each for window in waiting for each in window)
+        with stage("encoding", sum(seconds.values()), "seconds") as advance:
+            for window in _read_ahead(waiting, partial(_read, folder=folder, sample_rate=model.sample_rate)):
+                for made in _encoded(model, window, writer.done, seconds, advance):
+                    if isinstance(made, _Fault):
+                        writer.fail(made.recording.id, made.reason)
+                        done.failures.append((made.recording.id, made.reason))
+                        continue
+                    if form in {"zerospeech", "npy"}:
+                        _write_vectors(model, made, folder, form)
+                    writer.append(made)
         done.recordings, done.seconds = len(writer.done), writer.seconds
     return done
 
@@ -116,7 +118,7 @@ def decode_corpus(
     *,
     voice: str | Heard | None = None,
     delivery: Delivery = _AS_RECORDED,
-    advance: Callable[[int], None] = lambda _: None,
+    stage: Stage = silent,
 ) -> Done:
     """Speaks every record in ``voice`` (without one, in its speaker's where there is such a voice) as ``ID.wav``.
 
@@ -140,19 +142,20 @@ def decode_corpus(
     elif read_json(index) != wanted:
         raise InputError(f"{folder}: holds sounds of other units or of another voice; name another folder")
     done = Done()
-    for record in records:
-        path = inside(folder, record.id, ".wav")
-        if not path.exists():
-            try:
-                sound = model.decode(record.to_utterance(), voice, delivery)
-            except UnitsError as error:
-                raise UnitsError(f"{record.id}: {error}") from None
-            if not index.exists():
-                write_json(index, wanted)
-            audio.write(path, sound[0], sound.sample_rate)
-        done.recordings += 1
-        done.seconds += record.seconds / delivery.rate
-        advance(1)
+    with stage("speaking", sum(record.seconds for record in records), "seconds") as advance:
+        for record in records:
+            path = inside(folder, record.id, ".wav")
+            if not path.exists():
+                try:
+                    sound = model.decode(record.to_utterance(), voice, delivery)
+                except UnitsError as error:
+                    raise UnitsError(f"{record.id}: {error}") from None
+                if not index.exists():
+                    write_json(index, wanted)
+                audio.write(path, sound[0], sound.sample_rate)
+            done.recordings += 1
+            done.seconds += record.seconds / delivery.rate
+            advance(record.seconds)
     return done
 
 
@@ -229,7 +232,13 @@ def _path_from(folder: Path, path: Path) -> str:
     return (Path(os.path.relpath(there, here)) if there.drive == here.drive else there).as_posix()
 
 
-def _encoded(model: Model, window: Sequence[_Sound | _Fault], done: KeysView[str]) -> list[UnitRecord | _Fault]:
+def _encoded(
+    model: Model,
+    window: Sequence[_Sound | _Fault],
+    done: KeysView[str],
+    seconds: Mapping[str, float],
+    advance: Advance,
+) -> list[UnitRecord | _Fault]:
     """What became of the recordings of a window, in its order; those ``done`` only fill the batches up."""
     made: dict[str, UnitRecord | _Fault] = {}
     short: dict[str, np.ndarray] = {}
@@ -239,24 +248,30 @@ def _encoded(model: Model, window: Sequence[_Sound | _Fault], done: KeysView[str
             made[name] = each
         elif each.samples is not None:
             short[name] = each.samples
-        elif name not in done:
-            made[name] = _encoded_alone(model, each)
+        elif name in done:
+            advance(seconds[name])
+        else:
+            with portion(advance, seconds[name]) as move:
+                made[name] = _encoded_alone(model, each, move)
     notes = {each.recording.id: each.notes for each in window if isinstance(each, _Sound)}
     lengths = {name: len(samples) for name, samples in short.items()}
+    advance(sum(seconds[each.recording.id] for each in window if isinstance(each, _Fault)))
     for batch in _batches(lengths, _BATCH_SECONDS * model.sample_rate):
         if done >= set(batch):
+            advance(sum(seconds[name] for name in batch))
             continue
         units = model.encode_batch([short[name] for name in batch])
         for row, name in enumerate(batch):
             alone = Utterance(units.row(row), lengths[name], voice=notes[name].get("speaker"))
             made[name] = UnitRecord.from_utterance(model.with_pitch(alone, [short[name]]), name, notes[name])
+            advance(seconds[name])
     return [made[each.recording.id] for each in window if each.recording.id not in done]
 
 
-def _encoded_alone(model: Model, sound: _Sound) -> UnitRecord | _Fault:
-    """Units of a long recording, whose faults show only when it is read."""
+def _encoded_alone(model: Model, sound: _Sound, heard: Callable[[float], None]) -> UnitRecord | _Fault:
+    """Units of a long recording, whose faults show only when it is read; ``heard`` as in ``Tape``."""
     try:
-        utterance = model.encode(sound.recording)
+        utterance = model.encode(Tape(sound.recording, model.sample_rate, heard))
     except ProtophoneError as error:
         return _Fault(sound.recording, str(error))
     return UnitRecord.from_utterance(utterance, sound.recording.id, sound.notes)

@@ -18,7 +18,8 @@ import numpy as np
 
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import explained, read_json, write_json
-from protophone.progress import Stage, silent
+from protophone.progress import Stage, portion, silent
+from protophone.tape import Tape, seconds_of
 from protophone.types import Recording
 from protophone.vad import Segment
 
@@ -53,14 +54,16 @@ class Pack:
         cls,
         folder: str | Path,
         recordings: Sequence[Recording],
-        compute: Callable[[Recording], Iterable[np.ndarray]],
+        compute: Callable[[Tape], Iterable[np.ndarray]],
         *,
+        sample_rate: int,
         dtype: str,
         settings: Mapping[str, Any],
+        title: str = "reading",
         stage: Stage = silent,
         failures: list[tuple[str, str]] | None = None,
     ) -> "Pack":
-        """Packs what ``compute(recording)`` yields, parts ``[step, dim]``, for every recording.
+        """Packs what ``compute(tape)`` yields, parts ``[step, dim]``, for every recording's tape at ``sample_rate``.
 
         What ``folder`` holds of just that is not computed again: all of it, or what an interrupted run had written.
         Recordings for which a ``ProtophoneError`` is raised are left out and appended to ``failures``; without such a
@@ -69,15 +72,16 @@ class Pack:
         writer = _Writer.open(Path(folder), recordings, dtype, settings)
         left = recordings[len(writer.rows) + len(writer.failures) :]
         if not writer.content:
-            with writer.appending() as append, stage("reading", len(left)) as advance:
+            seconds = seconds_of(left)
+            with writer.appending() as append, stage(title, sum(seconds.values()), "seconds") as advance:
                 for recording in left:
-                    try:
-                        append(recording, compute(recording))
-                    except ProtophoneError as error:
-                        if failures is None:
-                            raise
-                        writer.failures.append((recording.id, str(error)))
-                    advance(1)
+                    with portion(advance, seconds[recording.id]) as move:
+                        try:
+                            append(recording, compute(Tape(recording, sample_rate, move)))
+                        except ProtophoneError as error:
+                            if failures is None:
+                                raise
+                            writer.failures.append((recording.id, str(error)))
             if not writer.rows:
                 why = f"; the first: {writer.failures[0][1]}" if writer.failures else "; name some"
                 raise InputError(f"none of {len(recordings)} recordings could be read{why}")

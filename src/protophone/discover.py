@@ -21,7 +21,7 @@ from protophone.findings import annotate, page
 from protophone.fit import speakers_of
 from protophone.manifest import build, write
 from protophone.model import Model, load
-from protophone.progress import Advance
+from protophone.progress import Advance, Unit
 from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
 from protophone.survey import RATE, HeldOut, Survey, listen
@@ -34,13 +34,16 @@ LEAST_MINUTES = 10.0  # of speech; below it units are learned, but they are few 
 
 
 class Watcher(Protocol):
-    """Where progress is shown."""
+    """Shows progress."""
 
     def say(self, text: str) -> None:
-        """A line of text."""
+        """Show a line of text."""
 
-    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
-        """A stage of ``total`` steps."""
+    def expect(self, stages: Sequence[tuple[str, float]]) -> None:
+        """Take note of the stages to come and the seconds that each is expected to take."""
+
+    def stage(self, title: str, total: float, unit: Unit = "steps") -> AbstractContextManager[Advance]:
+        """Open a stage, as ``Stage``."""
 
 
 def discover(
@@ -82,8 +85,7 @@ def discover(
     if "pitch" not in Bundle(out / "bundle").parts:
         learn_pitch(survey, plan, options, out, watcher.stage)
     model = load(out / "bundle", device=options.device)
-    with watcher.stage("encoding", len(survey.recordings)) as advance:
-        done = encode_corpus(model, survey.recordings, out, beside=True, advance=advance)
+    done = encode_corpus(model, survey.recordings, out, beside=True, stage=watcher.stage)
     if not model.voices:
         learn_voice(model, survey, plan, options, out, watcher.stage)
         model = load(out / "bundle", device=options.device)

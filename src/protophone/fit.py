@@ -28,8 +28,8 @@ from protophone.features import LogMelConfig
 from protophone.features.base import FeatureExtractor
 from protophone.features.speaker import SpeakerEmbedder
 from protophone.melody import pack_melody, pack_pitch_units
-from protophone.progress import Stage, silent
-from protophone.tape import Tape
+from protophone.progress import Stage, portion, silent
+from protophone.tape import Tape, seconds_of
 from protophone.train import Run, TrainConfig, train
 from protophone.types import NOBODY, AudioBatch, FeatureBatch, Recording
 from protophone.vad import Segment
@@ -122,22 +122,32 @@ def _feature_pack(
 ) -> tuple[Pack, tuple[Tensor, Tensor] | None]:
     """Normalised features of every recording, half precision, and the corpus's statistics where these were used."""
     stream = partial(extractor.stream, device=device)
-    statistics = _statistics(recordings, extractor, device) if normalization == "corpus" else None
+    statistics = _statistics(recordings, extractor, device, stage) if normalization == "corpus" else None
 
     @torch.inference_mode()
-    def parts(recording: Recording) -> Iterator[np.ndarray]:
-        tape = Tape(recording, extractor.sample_rate)
+    def parts(tape: Tape) -> Iterator[np.ndarray]:
         if normalization == "none":
             yield from (features[0] for features in stream(tape.blocks()))
             return
         # Of a short recording the features are kept between the two passes, as its sound is.
         kept = None if tape.whole() is None else list(stream(tape.blocks()))
+        tape.passes = 1 if statistics else 2
         mean, deviation = statistics or _moments(kept or stream(tape.blocks())).mean_and_deviation()
         for features in kept or stream(tape.blocks()):
             yield ((features.frames[0] - mean) / deviation).cpu().numpy()
 
     settings = {"features": repr(extractor.config), "normalization": normalization}
-    pack = Pack.build(folder, recordings, parts, dtype="float16", settings=settings, stage=stage, failures=failures)
+    pack = Pack.build(
+        folder,
+        recordings,
+        parts,
+        sample_rate=extractor.sample_rate,
+        dtype="float16",
+        settings=settings,
+        title="computing features",
+        stage=stage,
+        failures=failures,
+    )
     return pack, statistics
 
 
@@ -148,14 +158,18 @@ def _moments(chunks: Iterable[FeatureBatch]) -> Moments:
 
 
 def _statistics(
-    recordings: Sequence[Recording], extractor: FeatureExtractor, device: torch.device
+    recordings: Sequence[Recording], extractor: FeatureExtractor, device: torch.device, stage: Stage
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each feature over the corpus, from at most ``_SAMPLED`` recordings of it."""
     moments = []
-    for recording in recordings[:: -(-len(recordings) // _SAMPLED)]:
-        # What cannot be read is listed when it is packed.
-        with suppress(AudioError):
-            moments.append(_moments(extractor.stream(Tape(recording, extractor.sample_rate).blocks(), device=device)))
+    some = recordings[:: -(-len(recordings) // _SAMPLED)]
+    seconds = seconds_of(some)
+    with stage("computing statistics", sum(seconds.values()), "seconds") as advance:
+        for recording in some:
+            # What cannot be read is listed when it is packed.
+            with portion(advance, seconds[recording.id]) as move, suppress(AudioError):
+                tape = Tape(recording, extractor.sample_rate, move)
+                moments.append(_moments(extractor.stream(tape.blocks(), device=device)))
     if not moments:
         raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
     mean, deviation = reduce(Moments.add, moments).mean_and_deviation()
@@ -189,11 +203,11 @@ def fit_voice(
     marks = {"codebook": encoder.codebook.hash}
     hop = encoder.grid.hop
 
-    def units(recording: Recording) -> Iterator[np.ndarray]:
-        yield encoder.encode_tape(Tape(recording, encoder.sample_rate))[0].T
+    def units(tape: Tape) -> Iterator[np.ndarray]:
+        tape.passes = encoder.passes
+        yield encoder.encode_tape(tape)[0].T
 
-    def sound(recording: Recording) -> Iterator[np.ndarray]:
-        tape = Tape(recording, encoder.sample_rate)
+    def sound(tape: Tape) -> Iterator[np.ndarray]:
         for block in tape.blocks():
             yield np.clip(np.round(block * 32767), -32768, 32767)[:, None]
         yield np.zeros((-tape.num_samples % hop, 1))  # the last unit is whole
@@ -203,11 +217,11 @@ def fit_voice(
         where = folder / "embeddings"
         embeddings = _embeddings(where, recordings, embedder, encoder.sample_rate, stage=stage, failures=failures)
         recordings = [recording for recording in recordings if recording.id in embeddings]
-    pack = partial(Pack.build, stage=stage, settings=marks)
-    codes = pack(folder / "codes", recordings, units, dtype="uint16", failures=failures)
+    pack = partial(Pack.build, sample_rate=encoder.sample_rate, stage=stage, settings=marks)
+    codes = pack(folder / "codes", recordings, units, title="encoding for training", dtype="uint16", failures=failures)
     readable = {row.id for row in codes.rows}
     kept = [recording for recording in recordings if recording.id in readable]
-    samples = pack(folder / "sound", kept, sound, dtype="int16")
+    samples = pack(folder / "sound", kept, sound, title="reading sound", dtype="int16")
     melody = None
     if vocoder.learns_pitch == "contour":
         melody = pack_melody(folder / "pitch", kept, encoder.grid, stage=stage)
@@ -261,13 +275,23 @@ def _embeddings(
 ) -> dict[str, np.ndarray]:
     """The voice of each recording by its id, float32 ``[dim]``: of its beginning, repeated where it is very short."""
 
-    def parts(recording: Recording) -> Iterator[np.ndarray]:
-        samples = Tape(recording, sample_rate).beginning()
+    def parts(tape: Tape) -> Iterator[np.ndarray]:
+        samples = tape.beginning()
         samples = np.tile(samples, -(-embedder.shortest // len(samples)))
         yield embedder.embed(AudioBatch.from_arrays([samples], sample_rate)).cpu().numpy()
 
     settings = embedder.settings
-    pack = Pack.build(folder, recordings, parts, dtype="float32", settings=settings, stage=stage, failures=failures)
+    pack = Pack.build(
+        folder,
+        recordings,
+        parts,
+        sample_rate=sample_rate,
+        dtype="float32",
+        settings=settings,
+        title="embedding voices",
+        stage=stage,
+        failures=failures,
+    )
     return {row.id: vector[0] for row, vector in zip(pack.rows, pack, strict=True)}
 
 

@@ -76,13 +76,21 @@ def pack_pitch(
     A recording without any voice has no melody to continue: 0 throughout.
     """
 
-    def parts(recording: Recording) -> Iterator[np.ndarray]:
-        pitch = tracker.track_blocks(Tape(recording, tracker.sample_rate).blocks())
+    def parts(tape: Tape) -> Iterator[np.ndarray]:
+        pitch = tracker.track_blocks(tape.blocks())
         yield np.stack([pitch[0], pitch.continued(0.0)[0]], 1)
 
     settings = {"tracker": tracker.settings}
     return Pack.build(
-        Path(folder), recordings, parts, dtype="float32", settings=settings, stage=stage, failures=failures
+        folder,
+        recordings,
+        parts,
+        sample_rate=tracker.sample_rate,
+        dtype="float32",
+        settings=settings,
+        title="tracking pitch",
+        stage=stage,
+        failures=failures,
     )
 
 
@@ -94,14 +102,22 @@ def pack_melody(folder: str | Path, recordings: Sequence[Recording], grid: Frame
     tracker = PitchConfig(sample_rate=grid.sample_rate).build()
     per_step = grid.hop // tracker.grid.hop
 
-    def parts(recording: Recording) -> Iterator[np.ndarray]:
-        tape = Tape(recording, grid.sample_rate)
+    def parts(tape: Tape) -> Iterator[np.ndarray]:
         melody = tracker.track_blocks(tape.blocks()).continued(_LEVEL_HZ)[0]
         steps = grid.num_frames(tape.num_samples) * per_step  # more than the melody has, or fewer with a wide window
         yield np.pad(melody, (0, max(0, steps - len(melody))), mode="edge")[:steps].reshape(-1, per_step)
 
     settings = {"tracker": tracker.settings, "hop": grid.hop}
-    return Pack.build(folder, recordings, parts, dtype="float32", settings=settings, stage=stage)
+    return Pack.build(
+        folder,
+        recordings,
+        parts,
+        sample_rate=grid.sample_rate,
+        dtype="float32",
+        settings=settings,
+        title="tracking pitch",
+        stage=stage,
+    )
 
 
 def pack_pitch_units(
@@ -111,14 +127,22 @@ def pack_pitch_units(
     tracker = pitch.config.tracker.build()
     repeat = pitch.grid.hop // grid.hop
 
-    def parts(recording: Recording) -> Iterator[np.ndarray]:
-        tape = Tape(recording, grid.sample_rate)
+    def parts(tape: Tape) -> Iterator[np.ndarray]:
         track = tracker.track_blocks(tape.blocks())
-        codes = pitch.encode(track, pitch.statistics(track, [recording.speaker]))[0][0]
+        codes = pitch.encode(track, pitch.statistics(track, [tape.speaker]))[0][0]
         yield np.repeat(codes, repeat)[: grid.num_frames(tape.num_samples), None]
 
     settings = {"pitch": pitch.codebook.hash, "hop": grid.hop}
-    return Pack.build(folder, recordings, parts, dtype="float32", settings=settings, stage=stage)
+    return Pack.build(
+        folder,
+        recordings,
+        parts,
+        sample_rate=grid.sample_rate,
+        dtype="float32",
+        settings=settings,
+        title="tracking pitch",
+        stage=stage,
+    )
 
 
 def pitch_of_voices(pack: Pack) -> tuple[dict[str, VoicePitch], VoicePitch]:

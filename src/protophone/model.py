@@ -106,7 +106,7 @@ class Model:
         """``InputError`` where no vocoder of the bundle speaks as ``voice``."""
         self._vocoders.folder(voice.embedding if isinstance(voice, Heard) else voice)
 
-    def encode(self, source: str | Path | Recording | np.ndarray, voice: str | None = None) -> Utterance:
+    def encode(self, source: str | Path | Recording | Tape | np.ndarray, voice: str | None = None) -> Utterance:
         """Units of a recording: a file, a segment of one, or float32 ``[sample]`` at ``sample_rate``.
 
         ``voice`` says who speaks; a manifest's recording says so itself. A file longer than a minute is encoded in
@@ -117,11 +117,11 @@ class Model:
             audio.check_speech(samples, "array", self.sample_rate)
             units = Utterance(content=self.encode_batch([samples]), num_samples=len(samples), voice=voice)
             return self.with_pitch(units, [samples])
-        tape = Tape(source, self.sample_rate)
+        tape = source if isinstance(source, Tape) else Tape(source, self.sample_rate)
+        tape.passes = self.encoder.passes + (self.pitch is not None)
         content = self.encoder.encode_tape(tape)
-        name = source.id if isinstance(source, Recording) else Path(source).stem
-        speaker = voice or (source.speaker if isinstance(source, Recording) else None)
-        units = Utterance(content=content, num_samples=tape.num_samples, voice=speaker, id=name)
+        name = tape.source.id if isinstance(tape.source, Recording) else Path(tape.source).stem
+        units = Utterance(content=content, num_samples=tape.num_samples, voice=voice or tape.speaker, id=name)
         return self.with_pitch(units, tape.blocks())
 
     def encode_batch(self, arrays: list[np.ndarray]) -> UnitBatch:

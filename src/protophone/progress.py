@@ -1,27 +1,47 @@
-"""How work tells the way it has come: in stages, each of so many steps, whoever shows them."""
+"""Progress of work in stages, for whoever shows it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
-__all__ = ["Advance", "Stage", "silent"]
+__all__ = ["Advance", "Stage", "Unit", "portion", "silent"]
 
 Advance = Callable[..., None]
-"""Called with how many steps were done, and maybe ``note=``, a few words on how it goes."""
+"""Called with the amount that was done, and maybe ``note=``, a few words on the result so far."""
+
+Unit = Literal["steps", "seconds"]
+"""Counted things, or seconds of sound."""
 
 
 class Stage(Protocol):
     """Opens a stage: ``with stage("reading", 200) as advance: ... advance(1)``."""
 
-    def __call__(self, title: str, total: int) -> AbstractContextManager[Advance]:
-        """A stage called ``title``, of ``total`` steps."""
+    def __call__(self, title: str, total: float, unit: Unit = "steps") -> AbstractContextManager[Advance]:
+        """Open a stage called ``title``, of ``total`` steps or seconds of sound."""
 
 
 @contextmanager
-def silent(title: str, total: int) -> Iterator[Advance]:  # noqa: ARG001 - as every stage
-    """A stage that nobody watches."""
+def silent(title: str, total: float, unit: Unit = "steps") -> Iterator[Advance]:  # noqa: ARG001 - as every stage
+    """Open a stage that is not shown."""
 
-    def advance(count: int, *, note: str = "") -> None:
+    def advance(count: float, *, note: str = "") -> None:
         pass
 
     yield advance
+
+
+@contextmanager
+def portion(advance: Advance, total: float) -> Iterator[Callable[[float], None]]:
+    """Advance a stage by ``total``: by the amounts that the yielded function is called with, the rest at the end."""
+    done = 0.0
+
+    def move(amount: float) -> None:
+        nonlocal done
+        amount = min(amount, total - done)
+        done += amount
+        advance(amount)
+
+    try:
+        yield move
+    finally:
+        advance(total - done)

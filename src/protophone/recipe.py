@@ -219,8 +219,7 @@ def _entropy(
 ) -> EntropyModel:
     """The entropy model of the units of ``recordings``, which are encoded into ``folder`` first."""
     model = Model(Bundle(recipe.bundle))
-    with stage("encoding", len(recordings)) as advance:
-        done = encode_corpus(model, recordings, folder / "units", advance=advance)
+    done = encode_corpus(model, recordings, folder / "units", stage=stage)
     if failures is None and done.failures:
         raise InputError(done.failures[0][1])
     if failures is not None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from protophone.errors import InputError, ProtophoneError
 from protophone.files import read_json, write_json
-from protophone.progress import Advance, Stage
-from protophone.tape import Tape
+from protophone.progress import Advance, Stage, portion
+from protophone.tape import Tape, seconds_of
 from protophone.types import Recording
 from protophone.vad import Segment, speech_segments
 
@@ -124,8 +124,10 @@ def listen(
     if heard["whole"]:
         _check_failures(found, heard["failures"], path)
     else:
-        with stage("listening", len(found)) as advance:
-            _hear([recording for recording in found if recording.id not in known], heard, path, begin, advance)
+        left = [recording for recording in found if recording.id not in known]
+        seconds = seconds_of(left)
+        with stage("listening", sum(seconds.values()), "seconds") as advance:
+            _hear(left, seconds, heard, path, begin, advance)
     failures = dict(heard["failures"])
     kept = [recording for recording in found if heard["segments"].get(recording.id)]
     for recording in found:
@@ -157,6 +159,7 @@ def _check_failures(found: Sequence[Recording], failures: Mapping[str, str], pat
 
 def _hear(
     recordings: Sequence[Recording],
+    seconds: Mapping[str, float],
     heard: dict[str, Any],
     path: Path,
     begin: Callable[[], None],
@@ -172,15 +175,15 @@ def _hear(
     noted = time.monotonic()
     try:
         for recording in recordings:
-            tape = Tape(recording, RATE)
-            try:
-                segments = speech_segments(tape.blocks(), RATE)
-            except ProtophoneError as error:
-                heard["failures"][recording.id] = str(error)
-            else:
-                heard["segments"][recording.id] = [[segment.start, segment.end] for segment in segments]
-                heard["lengths"][recording.id] = tape.num_samples
-            advance(1)
+            with portion(advance, seconds[recording.id]) as move:
+                tape = Tape(recording, RATE, move)
+                try:
+                    segments = speech_segments(tape.blocks(), RATE)
+                except ProtophoneError as error:
+                    heard["failures"][recording.id] = str(error)
+                else:
+                    heard["segments"][recording.id] = [[segment.start, segment.end] for segment in segments]
+                    heard["lengths"][recording.id] = tape.num_samples
             if time.monotonic() - noted > _NOTED:
                 note()
                 noted = time.monotonic()

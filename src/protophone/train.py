@@ -28,7 +28,7 @@ from protophone.fabric import Precision, fabric_of
 from protophone.files import atomic, read_json, write_json
 from protophone.progress import Stage, silent
 
-__all__ = ["FREE", "Run", "TrainConfig", "history", "train"]
+__all__ = ["FREE", "Pace", "Run", "TrainConfig", "history", "pace_of", "train"]
 
 _TOLD = 20  # steps between points of a curve
 _LOOKS = 20  # times that a training is looked at
@@ -156,7 +156,7 @@ def train(
     # A run may be continued for longer, elsewhere, or saved at other steps; all else makes it another run.
     kept = {key: value for key, value in asdict(settings).items() if key not in FREE}
     run = Run(folder, settings={**kept, "model": dump(model.config), "data": data})
-    steps = _budget(model, sampler, settings, folder, fabric)
+    steps = _budget(model, sampler, settings, folder)
     done = run.resume(model, optimizers)
     model.train()
     with stage(title, steps) as advance, _whole_steps() as interrupted:
@@ -244,17 +244,31 @@ def _schedule(step: int, steps: int, settings: TrainConfig) -> float:
     return settings.final_rate + (1 - settings.final_rate) * 0.5 * (1 + math.cos(math.pi * along))
 
 
-def _budget(model: Any, sampler: Callable[[int], Any], settings: TrainConfig, folder: Path, fabric: Fabric) -> int:
-    """Steps to train: as the config says, or as many as fit its minutes, measured once and kept in ``budget.json``."""
-    if settings.steps is not None:
-        return settings.steps
-    if settings.minutes is None:
-        raise InputError("train needs steps or minutes, for example --set 'train.steps = 2000'")
-    path = folder / "budget.json"
-    if path.exists():
-        kept = read_json(path)
-        if kept["minutes"] == settings.minutes:
-            return kept["steps"]
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a step takes: ``each``, and from step ``joins_at`` on, when discriminators join, ``judged``."""
+
+    each: float
+    judged: float = 0.0
+    joins_at: float = math.inf
+
+    def steps(self, seconds: float) -> int:
+        """Return the number of steps that fit into ``seconds``, at least 1."""
+        alone = seconds / self.each
+        if alone <= self.joins_at:
+            return max(1, round(alone))
+        return int(self.joins_at) + max(1, round((seconds - self.joins_at * self.each) / self.judged))
+
+    def seconds(self, steps: int) -> float:
+        """Return the seconds that ``steps`` take."""
+        after = max(0.0, steps - self.joins_at)
+        return (steps - after) * self.each + after * self.judged
+
+
+def pace_of(model: Any, sampler: Callable[[int], Any], settings: TrainConfig) -> Pace:
+    """Measure the time of a training step of ``model`` on batches of ``sampler``; leaves the model as it was."""
+    fabric = fabric_of(settings.device, settings.precision)
+    model = model.to(fabric.device)
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     throwaway = {
         name: torch.optim.AdamW(list(parameters), lr=0.0) for name, parameters in model.parameter_groups().items()
@@ -269,14 +283,27 @@ def _budget(model: Any, sampler: Callable[[int], Any], settings: TrainConfig, fo
             seconds.append(time.monotonic() - begun)
         return sorted(seconds[2:])[3]
 
-    left, alone, each = settings.minutes * 60, 0, timed()
+    pace = Pace(timed())
     discriminators: Any = getattr(model, "discriminator", None)
-    if (joins := getattr(discriminators, "joins_at", 0)) and joins * each < left:  # from there on a step takes longer
-        left, alone = left - joins * each, joins
-        discriminators.steps_done.fill_(joins)
-        each = timed()
+    if joins_at := getattr(discriminators, "joins_at", 0):
+        discriminators.steps_done.fill_(joins_at)
+        pace = Pace(pace.each, timed(), joins_at)
     model.load_state_dict(weights)
-    steps = alone + max(1, round(left / each))
+    return pace
+
+
+def _budget(model: Any, sampler: Callable[[int], Any], settings: TrainConfig, folder: Path) -> int:
+    """Steps to train: as the config says, or as many as fit its minutes, measured once and kept in ``budget.json``."""
+    if settings.steps is not None:
+        return settings.steps
+    if settings.minutes is None:
+        raise InputError("train needs steps or minutes, for example --set 'train.steps = 2000'")
+    path = folder / "budget.json"
+    if path.exists():
+        kept = read_json(path)
+        if kept["minutes"] == settings.minutes:
+            return kept["steps"]
+    steps = pace_of(model, sampler, settings).steps(settings.minutes * 60)
     write_json(path, {"minutes": settings.minutes, "steps": steps})
     return steps
 

@@ -85,8 +85,7 @@ def encode(
     model = load(bundle, device=device)
     found, _ = build(recordings, speaker_from)
     found = [recording for recording in found if split is None or recording.split == split]
-    with bar("encoding", len(found)) as advance:
-        done = encode_corpus(model, found, out, form=form, advance=advance)
+    done = encode_corpus(model, found, out, form=form, stage=bar)
     left_out(done.failures)
     print(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
     check_failures(done.failures, len(found), max_bad)
@@ -141,8 +140,7 @@ def decode(
     model = load(bundle, device=device, vocoder=vocoder)
     records = list(read_units(units))
     target = voice if like is None else model.heard(like)
-    with bar("speaking", len(records)) as advance:
-        done = decode_corpus(model, records, out, voice=target, delivery=delivery, advance=advance)
+    done = decode_corpus(model, records, out, voice=target, delivery=delivery, stage=bar)
     print(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
 
 

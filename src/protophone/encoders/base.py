@@ -97,6 +97,11 @@ class Encoder(nn.Module, ABC):
         )
 
     @property
+    def passes(self) -> int:
+        """Number of times that ``encode_tape`` reads a long recording."""
+        return 2 if self.normalization == "recording" else 1
+
+    @property
     def lookahead(self) -> int | None:
         """Samples from the beginning of a unit's span to the last that it depends on; None of a whole recording."""
         if self.normalization == "recording":

@@ -98,8 +98,7 @@ def evaluate_all(
         | {"pitch": delivery.pitch, "rate": delivery.rate},
         hashes={role: digest(path) for role, path in read.items() if path is not None},
     )
-    with stage("encoding", len(found)) as advance:
-        done = encode_corpus(model, found, out / "units", advance=advance)
+    done = encode_corpus(model, found, out / "units", stage=stage)
     if len(done.failures) == len(found):
         raise InputError(f"none of {len(found)} recordings can be used, the first: {done.failures[0][1]}")
     if done.failures:
@@ -114,8 +113,7 @@ def evaluate_all(
     if not model.voices:
         results.left_out.append(LeftOut("measures", 1, "the bundle has no voice", ("resynthesis",)))
         return results
-    with stage("speaking", len(records)) as advance:
-        decode_corpus(model, records, out / "sounds", voice=speaks, delivery=delivery, advance=advance)
+    decode_corpus(model, records, out / "sounds", voice=speaks, delivery=delivery, stage=stage)
     spoken = {record.id for record in records}
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
     results.hashes["sounds"] = digest(out / "sounds")
