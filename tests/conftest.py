@@ -17,6 +17,14 @@ def corpus(name: str) -> Path:
     return folder
 
 
+def case(*parts: str) -> Path:
+    """Return a small input that failed once; skip the test if it is absent."""
+    path = DATA.parent.joinpath("cases", *parts)
+    if not path.exists():
+        pytest.skip(f"the case is not at {path}")
+    return path
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)

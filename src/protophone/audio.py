@@ -6,9 +6,8 @@ whose decoders remember what came before, it is so to about 0.3 % of the peak.
 """
 
 import io
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +15,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from protophone.containers import Unclosed, is_unclosed, missing
+from protophone.decoders import PYAV_EXTENSIONS, SNDFILE_EXTENSIONS, Decoder, opened
 from protophone.errors import AudioError, InputError
-from protophone.files import atomic, check_regular, refuse_unwritable
+from protophone.files import atomic, refuse_unwritable
 from protophone.types import Recording
 
 __all__ = [
@@ -38,16 +37,7 @@ __all__ = [
     "writing",
 ]
 
-_SNDFILE_EXTENSIONS = (
-    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
-    *(".w64", ".rf64", ".sph", ".nist", ".voc"),
-)
-#: Suffixes of the files that are decoded by ``av``, the extra ``m4a``.
-PYAV_EXTENSIONS = (
-    *(".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".aac", ".amr", ".awb", ".3gp", ".3gpp", ".3g2", ".wma", ".wmv", ".asf"),
-    *(".webm", ".weba", ".mka", ".mkv", ".avi", ".mts", ".m2ts", ".mpg", ".mpeg", ".wv", ".ape", ".spx"),
-)
-EXTENSIONS = _SNDFILE_EXTENSIONS + PYAV_EXTENSIONS
+EXTENSIONS = SNDFILE_EXTENSIONS + PYAV_EXTENSIONS
 
 _WRITTEN = (".wav", ".flac")
 _BLOCK = 2**20  # samples of the file decoded at once; clips fit in one block, tapes stay small in memory
@@ -55,8 +45,6 @@ _SHORTEST = 0.025  # seconds: one analysis window
 _TRIED = 2**16  # bytes written to see whether a disk takes any
 _EDGE = 0.02  # seconds at the ends where a resampled constant rings
 _LOUDEST = 8.0  # a peak above full scale is a mixer's, one of thousands another scale
-_SLOWEST = 1000  # Hz: telephones take 8000
-_UNKNOWN = 2**62  # libsndfile counts this many samples or more where a header does not tell
 
 
 @dataclass(frozen=True)
@@ -75,7 +63,7 @@ def probe(path: str | Path) -> AudioInfo:
     ``AudioError`` where it is not a sound file, holds nothing, or is a WAV or Ogg that was cut off; a body that is
     broken, and a FLAC or MP3 that was cut off, show only when they are read.
     """
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         return _info(file)
 
 
@@ -251,68 +239,18 @@ def _check_suffix(path: Path) -> None:
         raise InputError(f"{path}: sound is written as {' or '.join(_WRITTEN)}; choose one of these suffixes")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    check_regular(path)
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(soundfile.SoundFile(path))
-            if file.frames == 0 and is_unclosed(path):
-                file = stack.enter_context(soundfile.SoundFile(stack.enter_context(Unclosed(path))))
-        except UnicodeEncodeError as error:
-            raise AudioError(f"{path}: its name is no UTF-8, which libsndfile needs; rename it") from error
-        except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw needs its rate told
-            raise AudioError(f"{path}: {_fault(path, error)}") from error
-        if lack := missing(path):
-            raise AudioError(f"{path}: cut off: {lack}; copy it again or leave it out")
-        if file.frames >= _UNKNOWN:
-            raise AudioError(f"{path}: its header does not say how long it is; convert it again, to a file not a pipe")
-        if file.frames == 0:
-            raise AudioError(f"{path}: holds no samples; record it again or leave it out")
-        if file.samplerate < _SLOWEST:
-            raise AudioError(
-                f"{path}: a sample rate of {file.samplerate} Hz, which holds no speech; correct its header or leave it "
-                "out"
-            )
-        yield file
-
-
-def _fault(path: Path, error: Exception) -> str:  # noqa: PLR0911
-    """Why a file did not open; libsndfile says little more than that it did not."""
-    try:
-        size = path.stat().st_size
-    except OSError as absent:
-        return f"not there ({absent.strerror}); check the name, or the audio key of the manifest"
-    if path.is_dir():
-        return "a folder, not a recording; name the recordings in it"
-    if not os.access(path, os.R_OK):
-        return "no permission to read it; change its permissions or copy it"
-    if path.suffix.lower() in PYAV_EXTENSIONS:
-        return "needs a decoder that is not installed; type: pip install 'protophone[m4a]', or convert it to WAV"
-    if size == 0:
-        return "empty, 0 bytes; copy it again or leave it out"
-    if lack := missing(path):
-        return f"cut off: {lack}; copy it again or leave it out"
-    said = str(error).removeprefix(f"Error opening {str(path)!r}: ").rstrip(". ")
-    if not said or "does not exist" in said:  # what libsndfile says of an MP3 without a frame
-        said = "no header that makes sense"
-    return f"not a sound file that can be decoded ({said}); convert it to WAV or FLAC, or leave it out"
-
-
-def _info(file: soundfile.SoundFile) -> AudioInfo:
-    return AudioInfo(file.samplerate, file.channels, file.frames, f"{file.format} {file.subtype}")
+def _info(file: Decoder) -> AudioInfo:
+    return AudioInfo(file.sample_rate, file.channels, file.num_samples, file.format)
 
 
 def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndarray]:
     """Mono float32 parts ``[sample]`` at ``sample_rate``, of any lengths; joined, they do not depend on the cuts."""
     recording = source if isinstance(source, Recording) else Recording(id=str(source), path=Path(source))
-    with _opened(recording.path) as file:
+    with opened(recording.path) as file:
         at, left = extent(recording, _info(file))
         resampler = None
-        if file.samplerate != sample_rate:
-            resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
-        for begin in range(0, 0 if file.seekable() else at, _BLOCK):  # WAV of GSM can only be read up to there
-            _decode(file, recording.path, begin, min(at - begin, _BLOCK))
+        if file.sample_rate != sample_rate:
+            resampler = soxr.ResampleStream(file.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
         while left:
             part = _decode(file, recording.path, at, min(left, _BLOCK))
             at += len(part)
@@ -320,24 +258,15 @@ def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndar
             yield part if resampler is None else resampler.resample_chunk(part, last=left == 0)
 
 
-def _decode(file: soundfile.SoundFile, path: Path, at: int, count: int) -> np.ndarray:
+def _decode(file: Decoder, path: Path, at: int, count: int) -> np.ndarray:
     """``count`` samples of a file from sample ``at``, its channels averaged: float32 ``[sample]``."""
-    try:
-        if file.seekable() and file.tell() != at:
-            file.seek(at)
-        part = file.read(count, dtype="float32")
-    except soundfile.SoundFileError as error:
-        said = str(error).removeprefix("Error : ").rstrip(". ")
+    channels = file.read(at, count)
+    if len(channels) < count:
         raise AudioError(
-            f"{path}: broken or cut off after sample {at} of {file.frames} ({said}); copy it again or leave it out"
-        ) from error
-    if len(part) < count:
-        raise AudioError(
-            f"{path}: cut off: {at + len(part)} samples where its header says {file.frames}; "
+            f"{path}: cut off: {at + len(channels)} samples where its header says {file.num_samples}; "
             "copy it again or leave it out"
         )
-    if part.ndim == 2:
-        part = part.mean(axis=1, dtype=np.float32)
+    part = channels[:, 0] if file.channels == 1 else channels.mean(axis=1, dtype=np.float32)
     if not np.isfinite(part).all():
         bad = at + int(np.argmin(np.isfinite(part)))
         raise AudioError(f"{path}: sample {bad} is not a finite number; export it as 16-bit WAV or leave it out")

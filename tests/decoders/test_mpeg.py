@@ -1,0 +1,103 @@
+"""MP3 is read whole, whatever its header counts, and libmpg123 says nothing of its own."""
+
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from protophone import audio
+from protophone.decoders.mpeg import uncounted
+from protophone.errors import AudioError
+from tests.conftest import babble, case
+from tests.decoders.reading import check_contract
+
+ID3 = b"ID3\x04\0\0\0\0\x02\x01" + b"TIT2\0\0\0\x05\0\0\x03abcd" + bytes(257 - 15)
+
+
+def mp3(folder, seconds=1.0, rate=44100, channels=1, **settings):
+    """An MP3 with Xing's header, its frames alone, and its sound."""
+    sound = babble(seconds, sample_rate=rate)
+    soundfile.write(folder / "whole.mp3", np.stack([sound] * channels, 1), rate, **settings)
+    data = (folder / "whole.mp3").read_bytes()
+    frames = data[data.index(data[:2], 100) :]  # the first frame has the header and no sound
+    return data, frames, sound
+
+
+@pytest.mark.parametrize("rate", [8000, 24000, 44100])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT"])
+def test_without_a_count_the_length_is_that_of_what_is_read(tmp_path, capfd, rate, channels, mode):
+    _, frames, sound = mp3(tmp_path, rate=rate, channels=channels, bitrate_mode=mode)
+    for name, data in {
+        "bare.mp3": frames,
+        "tagged.mp3": ID3 + frames + b"TAG" + bytes(125),
+        "twice.mp3": ID3 + ID3 + frames + frames,
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        assert uncounted(path) is not None
+        whole = check_contract(path, None if "twice" in name else sound, 0.15)
+        assert 0 <= len(whole) - len(sound) * (2 if "twice" in name else 1) <= 8 * 1152
+    assert capfd.readouterr().err == ""
+
+
+def test_a_count_that_is_right_is_believed(tmp_path):
+    data, _, sound = mp3(tmp_path)
+    assert uncounted(tmp_path / "whole.mp3") is None
+    assert audio.probe(tmp_path / "whole.mp3").num_samples == len(sound)
+    (tmp_path / "half.mp3").write_bytes(data[: len(data) // 2])
+    with pytest.raises(AudioError, match=r"half\.mp3: cut off: .* where its header says"):
+        audio.read(tmp_path / "half.mp3")
+
+
+def test_files_joined_end_to_end_are_read_to_the_end(tmp_path):
+    """The first one's header counts its own frames only."""
+    data, _, sound = mp3(tmp_path)
+    (tmp_path / "joined.mp3").write_bytes(data + data)
+    assert len(check_contract(tmp_path / "joined.mp3")) >= 2 * len(sound)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_mp3_within_a_wav_is_read(tmp_path, rate):
+    _, frames, sound = mp3(tmp_path, rate=rate)
+    form = struct.pack("<4sIHHIIHHH", b"fmt ", 18, 0x55, 1, rate, 8000, 1, 0, 0)
+    body = form + b"fact" + struct.pack("<II", 4, len(sound)) + b"data" + struct.pack("<I", len(frames)) + frames
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body)
+    check_contract(path, sound, 0.15)
+    path.write_bytes(path.read_bytes()[: len(body) // 2])
+    with pytest.raises(AudioError, match=r"a\.wav: cut off"):
+        audio.read(path)
+
+
+def test_the_case_that_was_refused():
+    whole = check_contract(case("mp3_no_xing", "tape_sox.mp3"))
+    assert len(whole) == 461 * 1152
+
+
+def test_libmpg123_is_silent_and_python_is_not(tmp_path):
+    """A damaged MP3 makes libmpg123 print warnings; other threads may print meanwhile."""
+    data, _, _ = mp3(tmp_path)
+    damaged = np.frombuffer(data, np.uint8).copy()
+    damaged[3000:] ^= (np.arange(len(damaged) - 3000) % 97 == 0).astype(np.uint8) * 0x5A
+    (tmp_path / "damaged.mp3").write_bytes(damaged.tobytes())
+    (tmp_path / "text.mp3").write_text("no sound\n" * 5000)
+    program = (
+        "import sys, threading\n"
+        "from protophone import audio\n"
+        "from protophone.errors import AudioError\n"
+        "def read(name):\n"
+        "    for _ in range(3):\n"
+        "        try: audio.read(name)\n"
+        "        except AudioError: pass\n"
+        "threads = [threading.Thread(target=read, args=(name,)) for name in sys.argv[1:] for _ in range(2)]\n"
+        "for thread in threads: thread.start()\n"
+        "for number in range(100): print('line', number, file=sys.stderr)\n"
+        "for thread in threads: thread.join()\n"
+    )
+    names = [str(tmp_path / "damaged.mp3"), str(tmp_path / "text.mp3")]
+    done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=True)
+    assert done.stderr == "".join(f"line {number}\n" for number in range(100))
