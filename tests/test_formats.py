@@ -98,6 +98,7 @@ def test_praat_reads_our_textgrids_and_we_read_praats(tmp_path, short):
     call(grid, "Insert point...", 2, 0.5, 'a "point"')
     call(grid, "Save as short text file..." if short else "Save as text file...", str(tmp_path / "b.TextGrid"))
     again = read_textgrid(tmp_path / "b.TextGrid")
+    assert again.pop(1) == Tier("points", [], {"points: they have no length": 1})
     assert [tier.name for tier in again] == ["units", "", "nothing", "frames"]
     assert [[label for *_, label in tier.intervals] for tier in again] == [
         [label for *_, label in tier.intervals] for tier in [*TIERS, frames]
@@ -127,14 +128,16 @@ TIER = 'class = "IntervalTier"\nname = "t"\nxmin = 0\nxmax = 1\n'
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ":1: the file ends where a quoted text is due"),
-        ("12 7 7", ":1: 12 where a quoted text is due"),
-        ('File type = "ooTextFile"\nObject class = "Pitch 1"\n', ":2: not a TextGrid"),
+        ("", ":1: not a TextGrid"),
+        ("12 7 7", ":1: not a TextGrid"),
+        ("ooBinaryFile\x08TextGrid", ":1: a binary TextGrid"),
+        ('File type = "ooTextFile"\nObject class = "Pitch 1"\n', ":1: not a TextGrid"),
         (HEAD, ":7: the file ends"),
         (HEAD + TIER + "size = 2\n0\n0.5\n", ":12|:14: the file ends where a quoted text is due"),
         (HEAD + TIER + 'size = 1\n0\n0.5\n"open', ":15: a quoted text that does not close"),
         (HEAD + TIER + 'size = 1.5\n0\n0.5\n"a"', ":12: 1.5 where a count is due"),
-        (HEAD + TIER + 'size = 1\n0.5\n0.5\n"a"', ":15: tier 't': an interval from 0.5 to 0.5"),
+        (HEAD + TIER + 'size = 1\n1e999\n0.5\n"a"', ":13: 1e999 where a time is due"),
+        (HEAD + TIER + f'size = {"9" * 5000}\n0\n0.5\n"a"', ":12: 9+ where a count is due"),
         (HEAD + TIER.replace("Interval", "Other") + "size = 0\n", ":12: a tier of class 'OtherTier'"),
     ],
 )

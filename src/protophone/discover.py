@@ -54,16 +54,18 @@ def discover(
     *,
     items: str | Path | None = None,
     alignment: str | Path | None = None,
+    tier: str | None = None,
 ) -> Path:
     """Learns units from the recordings in ``source`` (a folder or manifest) into ``out``; the report's path.
 
-    ``items`` is a ZeroSpeech item file to score ABX on, ``alignment`` a CTM file to hold units against phones. Raises
+    ``items`` is a ZeroSpeech item file to score ABX on, ``alignment`` phones to hold units
+    against (a CTM file, TextGrids or ELAN files, whose ``tier`` it is). Raises
     ``InputError`` where ``out`` holds something else, or too many recordings cannot be used.
     """
     source, out = Path(source), Path(out)
     begun = _begin(out, source, options)
     found, _ = build(source, options.speaker_from)
-    check_references([recording.id for recording in found], items=items, alignment=alignment)
+    check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
     plan = Plan.of(_minutes(found), options)
     whole = max(1, round(plan.whole))
     watcher.say(f"{len(found)} recordings; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}")
@@ -90,7 +92,7 @@ def discover(
         learn_voice(model, survey, plan, options, out, watcher.stage)
         model = load(out / "bundle", device=options.device)
     budget = out / "work" / "voice" / "budget.json"  # whoever deleted work/ has seen it
-    if budget.is_file() and (steps := read_json(budget)["steps"]) < LEAST_STEPS:
+    if budget.is_file() and (steps := read_json(budget, steps=int)["steps"]) < LEAST_STEPS:
         warnings.append(
             f"the voice learned for {steps} steps, as its minutes allowed on a machine this slow or busy: below "
             f"{LEAST_STEPS} it says hardly more than noise; give more --minutes, and another --out"
@@ -114,7 +116,7 @@ def discover(
         "warnings": warnings,
         "failures": [{"file": name, "reason": reason} for name, reason in failures],
         "held_out": [recording.id for recording, _ in spoken],
-        **figures(records, model, items=items, alignment=alignment),
+        **figures(records, model, items=items, alignment=alignment, tier=tier),
     }
     write_json(out / "report.json", document)
     write_report(out / "report.html", page(document, records, by_id, survey.segments, spoken, model, out))

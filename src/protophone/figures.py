@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from protophone.evaluate.references import alignments_of, check_references, items_of
+from protophone.evaluate.references import check_references, items_of
+from protophone.formats import read_alignment
 from protophone.metrics.abx import abx
 from protophone.metrics.bitrate import bit_rates
 from protophone.metrics.units import perplexity
@@ -22,6 +23,7 @@ def figures(
     *,
     items: str | Path | None,
     alignment: str | Path | None,
+    tier: str | None = None,
 ) -> dict[str, Any]:
     """Bit rates, usage and run lengths of the units; ABX where there are items, phones where there is an alignment.
 
@@ -43,7 +45,7 @@ def figures(
     if items is not None:
         found |= _abx(records, model, items)
     if alignment is not None:
-        found["phones"] = _phones(records, sizes[0], alignment)
+        found["phones"] = _phones(records, sizes[0], alignment, tier)
     return found
 
 
@@ -71,20 +73,21 @@ def _abx(records: Sequence[UnitRecord], model: Model, path: str | Path) -> dict[
     }
 
 
-def _phones(records: Sequence[UnitRecord], units: int, path: str | Path) -> dict[str, Any]:
+def _phones(records: Sequence[UnitRecord], units: int, path: str | Path, tier: str | None) -> dict[str, Any]:
     """How often each unit falls on each phone, in frames; and in how many recordings that could be counted."""
-    alignments = alignments_of([record.id for record in records], path)
+    alignment = read_alignment(path, [record.id for record in records], tier)
+    alignments = alignment.segments
     names = sorted({symbol for phones in alignments.values() for _, _, symbol in phones})
     column = {name: index for index, name in enumerate(names)}
     counts = np.zeros((units, len(names)), np.int64)
     for record in records:
         codes = record.codes[0]
         centres = record.offset + record.hop * np.arange(len(codes))
-        for start, duration, symbol in alignments.get(record.id, ()):
-            edges = [round(time * record.sample_rate) for time in (start, start + duration)]
+        for begin, finish, symbol in alignments.get(record.id, ()):
+            edges = [round(time * record.sample_rate) for time in (begin, finish)]
             first, end = np.searchsorted(centres, edges)
             np.add.at(counts[:, column[symbol]], codes[first:end], 1)
-    return {"names": names, "counts": counts.tolist(), "recordings": len(alignments)}
+    return {"names": names, "counts": counts.tolist(), "recordings": len(alignments), "mended": dict(alignment.mended)}
 
 
 def runs_of(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,9 +1,11 @@
 """Files written whole or not at all, what may name them, and disks that are full or read-only said in one line."""
 
+import codecs
 import errno
 import hashlib
 import json
 import os
+import reprlib
 import shutil
 import stat
 import tempfile
@@ -221,22 +223,35 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """Read a whole UTF-8 file without its byte order mark, its lines ended by newlines alone.
+    """Read a whole text without its byte order mark, its lines ended by newlines alone: UTF-8, or UTF-16 with a mark.
 
     Raises ``InputError`` and ``OSError`` as ``read_bytes`` does, ``UnicodeDecodeError`` for another encoding.
     """
-    return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    content = read_bytes(path)
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """The JSON in ``path``; ``InputError`` where it is missing or broken."""
+def read_json(path: str | Path, **fields: type | tuple[type, ...]) -> Any:
+    """Return the JSON in ``path``; ``InputError`` if it is missing or broken.
+
+    With ``fields`` it is an object that has at least these keys, each with a value of the type that is named.
+    """
     path = Path(path)
     try:
-        return json.loads(read_text(path))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise InputError(f"{path}: not there") from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if fields and not isinstance(content, dict):
+        raise InputError(f"{path}: not a JSON object with {', '.join(fields)}; make this file again")
+    for name, kind in fields.items():
+        value = content.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            fault = f"is {reprlib.repr(value)}" if name in content else "is missing"
+            raise InputError(f"{path}: {name} {fault}; make this file again")
+    return content
 
 
 def refuse_existing(path: str | Path) -> None:

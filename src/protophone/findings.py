@@ -136,6 +136,8 @@ def _gaps(document: Mapping[str, Any], recordings: int) -> list[str]:
         gaps.append(f"ABX is scored on {scored} of {scored + left_out} items; the others name no recording used here")
     if "phones" in document and document["phones"]["recordings"] < recordings:
         gaps.append(f"phones are known of {document['phones']['recordings']} of {recordings} recordings only")
+    for reason, count in document.get("phones", {}).get("mended", {}).items():
+        gaps.append(f"left out of the alignment: {count} {reason}")
     return gaps
 
 

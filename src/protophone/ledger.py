@@ -63,7 +63,7 @@ def _read(path: Path) -> dict[str, Any]:
         try:
             entry = json.loads(line)
             known[str(entry["key"])] = entry["value"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}:{number}: not a kept answer; name another file, or delete this one") from error
     return known
 

@@ -7,6 +7,7 @@ that was killed goes on to the same bytes (same machine, CPU, thread count).
 
 import json
 import math
+import reprlib
 import signal
 import threading
 import time
@@ -122,8 +123,10 @@ def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["run"])
+            if not isinstance(about, dict):
+                raise TypeError(f"of its run it says {reprlib.repr(about)}")  # noqa: TRY301 (one message for all)
             return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a whole state of a training ({error}); remove it to train anew") from None
 
 
@@ -300,7 +303,7 @@ def _budget(model: Any, sampler: Callable[[int], Any], settings: TrainConfig, fo
         raise InputError("train needs steps or minutes, for example --set 'train.steps = 2000'")
     path = folder / "budget.json"
     if path.exists():
-        kept = read_json(path)
+        kept = read_json(path, minutes=(int, float), steps=int)
         if kept["minutes"] == settings.minutes:
             return kept["steps"]
     steps = pace_of(model, sampler, settings).steps(settings.minutes * 60)

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from protophone.corpus import encode_corpus
 from protophone.errors import BundleError, InputError, UnitsError
-from protophone.evaluate.references import alignments_of, check_references, items_of
+from protophone.evaluate.references import check_references, items_of
 from protophone.evaluate.representation import _is_bundle, representation
 from protophone.evaluate.sources import recordings_of, units_of
 from protophone.formats import write_zerospeech
@@ -148,11 +148,14 @@ def test_items_go_by_the_id_or_its_last_part(tmp_path):
         items_of(["other"], items)
 
 
-def test_alignments_go_by_the_id_or_its_last_part(tmp_path):
+def test_alignments_are_checked_by_the_id_or_its_last_part(tmp_path):
     ctm = write_ctm(tmp_path / "a.ctm", {"x": [(0, 0.1, "p")], "b/y": [(0, 0.2, "t")]})
-    assert alignments_of(["a/x", "b/y", "c/z"], ctm) == {"a/x": [(0, 0.1, "p")], "b/y": [(0, 0.2, "t")]}
     with pytest.raises(InputError, match="no alignment of any of the 2 recordings: it names x"):
-        alignments_of(["a/x", "b/x"], ctm)  # which of the two is not known
+        check_references(["a/x", "b/x"], items=None, alignment=ctm)  # which of the two is not known
+    with pytest.raises(InputError, match="--tier phones: of which alignment"):
+        check_references(["a/x"], items=None, alignment=None, tier="phones")
+    with pytest.raises(InputError, match="a CTM file has no tiers; leave --tier phones out"):
+        check_references(["a/x"], items=None, alignment=ctm, tier="phones")
     for ids in (["a/x"], ["b/y"]):
         check_references(ids, items=None, alignment=ctm)
 

@@ -18,6 +18,7 @@ def discover(
     time_reduction: Literal[1, 2, 4, 8] = 4,
     items: Path | None = None,
     alignment: Path | None = None,
+    tier: str | None = None,
     max_bad: float = 0.05,
     seed: int = 0,
     device: str = "cpu",
@@ -43,7 +44,10 @@ def discover(
     items
         A ZeroSpeech item file to score ABX on.
     alignment
-        A CTM file of phones to hold the units against.
+        Phones to hold the units against: a CTM file, a TextGrid, an ELAN file, or a folder of these, named like the
+        recordings.
+    tier
+        The tier of phones in TextGrids and ELAN files; without it the one called phones or segments, or the only one.
     max_bad
         The share of recordings that may fail before the command does.
     seed
@@ -68,5 +72,5 @@ def discover(
         "device": device,
     }
     options = build(DiscoverConfig, values, source="discover")
-    page = run(recordings, out, options, Terminal(), items=items, alignment=alignment)
+    page = run(recordings, out, options, Terminal(), items=items, alignment=alignment, tier=tier)
     print(f"{page}: open it in a browser")

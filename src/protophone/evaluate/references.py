@@ -1,17 +1,19 @@
 """What is scored against: the items and alignments of the recordings at hand, by the recordings' names."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from protophone.errors import InputError
-from protophone.formats import read_ctm
+from protophone.evaluate.figure import LeftOut
+from protophone.formats import Alignment, read_alignment
 from protophone.metrics.abx import ABXItem, by_file, read_items
 
-__all__ = ["alignments_of", "check_references", "items_of"]
+__all__ = ["check_references", "items_of", "mended_in"]
 
 
-def check_references(ids: Sequence[str], *, items: str | Path | None, alignment: str | Path | None) -> None:
+def check_references(
+    ids: Sequence[str], *, items: str | Path | None, alignment: str | Path | None, tier: str | None = None
+) -> None:
     """``InputError`` where the files to score against cannot be read, or name none of the recordings ``ids``.
 
     Better said before the work than after it.
@@ -19,7 +21,9 @@ def check_references(ids: Sequence[str], *, items: str | Path | None, alignment:
     if items is not None:
         items_of(ids, items)
     if alignment is not None:
-        alignments_of(ids, alignment)
+        read_alignment(alignment, ids, tier)
+    elif tier is not None:
+        raise InputError(f"--tier {tier}: of which alignment? give it with --alignment")
 
 
 def items_of(ids: Collection[str], path: str | Path) -> tuple[list[ABXItem], dict[str, str], list[ABXItem]]:
@@ -34,22 +38,10 @@ def items_of(ids: Collection[str], path: str | Path) -> tuple[list[ABXItem], dic
     return kept, by_file(ids, kept or tokens), absent
 
 
-def alignments_of(ids: Sequence[str], path: str | Path) -> dict[str, list[tuple[float, float, str]]]:
-    """``(start, duration, symbol)`` in seconds of each of the recordings ``ids`` that ``path``, a CTM file, aligns.
-
-    It names a recording by its id, or by the last part of that where no other id ends so. Raises ``InputError`` where
-    it names none of them.
-    """
-    alignment = read_ctm(path)
-    ending = Counter(map(_last, ids))
-    names = {id_: _last(id_) if id_ not in alignment and ending[_last(id_)] == 1 else id_ for id_ in ids}
-    found = {id_: alignment[name] for id_, name in names.items() if name in alignment}
-    if not found:
-        raise InputError(
-            f"{path}: no alignment of any of the {len(ids)} recordings: it names {next(iter(alignment))}, they are "
-            f"called {ids[0]} and so on; name each by its id, or by the last part where no other ends so"
-        )
-    return found
+def mended_in(alignment: Alignment) -> list[LeftOut]:
+    """Return the trimmed and skipped parts of an alignment, as results list them."""
+    parts = [(each.partition(": "), count) for each, count in alignment.mended.items()]
+    return [LeftOut(f"{what} of the alignment", count, reason) for (what, _, reason), count in parts]
 
 
 def _last(name: str) -> str:

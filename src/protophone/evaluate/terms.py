@@ -1,26 +1,42 @@
 """Discovered terms on disk, by the scores of the Zero Resource 2017 challenge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from protophone.errors import InputError
 from protophone.evaluate.figure import Figure, LeftOut, counted, estimated
+from protophone.evaluate.references import mended_in
 from protophone.evaluate.results import Results, digest
-from protophone.formats import read_classes, read_ctm
+from protophone.formats import read_alignment, read_classes
 from protophone.metrics.terms import Score, TermScores, term_scores
 
 __all__ = ["evaluate_terms"]
 
 
-def evaluate_terms(classes: str | Path, *, alignment: str | Path, words: str | Path | None = None) -> Results:
-    """NED, coverage and grouping of the ``Class k`` file ``classes`` against phones (CTM); the rest against ``words``.
+def evaluate_terms(
+    classes: str | Path,
+    *,
+    alignment: str | Path,
+    words: str | Path | None = None,
+    tier: str | None = None,
+    words_tier: str | None = None,
+) -> Results:
+    """NED, coverage and grouping of the ``Class k`` file ``classes`` against phones; the rest against ``words``.
 
+    Both are a CTM file, a TextGrid, an ELAN file, or a folder of them, whose tiers ``tier`` and ``words_tier`` name.
     What cannot be computed is listed as left out, with the reason.
     """
     sources = {"classes": classes, "alignment": alignment} | ({} if words is None else {"words": words})
-    scores = term_scores(read_classes(classes), _segments(alignment), None if words is None else _segments(words))
+    phones = read_alignment(alignment, tier=tier)
+    spoken = None if words is None else read_alignment(words, tier=words_tier, of="words")
+    found = read_classes(classes)
+    try:
+        scores = term_scores(found, phones.segments, None if spoken is None else spoken.segments)
+    except InputError as error:
+        raise InputError(f"{classes}, against {alignment}: {error}") from None
     results = Results(
         title=f"terms, {classes}",
-        settings={name: str(path) for name, path in sources.items()},
+        settings={name: str(path) for name, path in sources.items()} | {"tier": tier, "words_tier": words_tier},
         hashes={name: digest(path) for name, path in sources.items()},
     )
     protocol = {"tool": "Zero Resource 2017", "lexicon": scores.lexicon}
@@ -37,6 +53,8 @@ def evaluate_terms(classes: str | Path, *, alignment: str | Path, words: str | P
             title = f"type {'F' if name == 'f' else name}"
             results.figures.append(counted(title, value, "share", why, better="higher", protocol=protocol))
     results.settings["counts"] = {name: getattr(scores, name) for name in ("classes", "fragments", "pairs")}
+    for each in filter(None, (phones, spoken)):
+        results.left_out += mended_in(each)
     results.left_out += _left_out(scores)
     return results
 
@@ -62,11 +80,3 @@ def _left_out(scores: TermScores) -> list[LeftOut]:
         *(LeftOut("measures", len(names), reason, tuple(names)) for reason, names in reasons.items()),
         *(LeftOut(*each) for each in counts if each[1]),
     ]
-
-
-def _segments(path: str | Path) -> dict[str, Sequence[tuple[float, float, str]]]:
-    """Start, end and label, in seconds, of each file of a CTM."""
-    return {
-        file: [(start, start + duration, label) for start, duration, label in rows]
-        for file, rows in read_ctm(path).items()
-    }

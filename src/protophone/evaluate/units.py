@@ -10,10 +10,11 @@ import numpy as np
 
 from protophone.errors import InputError
 from protophone.evaluate.figure import Figure, Found, LeftOut, Over, counted, drawn_over, estimated
-from protophone.evaluate.references import alignments_of
+from protophone.evaluate.references import mended_in
 from protophone.evaluate.results import Results, digest
 from protophone.evaluate.sources import units_of
 from protophone.files import inside
+from protophone.formats import read_alignment
 from protophone.metrics.bitrate import estimate_bit_rates, estimate_measured, measured_bitrate, num_bytes
 from protophone.metrics.boundaries import TOLERANCE, BoundaryFit, boundary_fit
 from protophone.metrics.leakage import FOLDS, speaker_leakage, unit_shares
@@ -83,12 +84,15 @@ def evaluate_units(
     units: str | Path,
     *,
     alignment: str | Path | None = None,
+    tier: str | None = None,
     ignore: Sequence[str] = IGNORED,
     tolerance: float = TOLERANCE,
     seed: int = 0,
     over: Over = "recordings",
 ) -> tuple[Results, PhoneFit | None]:
-    """Usage, durations, and what units tell of speakers; with ``alignment``, a CTM file, of phones as well.
+    """Usage, durations, and what units tell of speakers; with ``alignment``, of phones as well.
+
+    ``alignment`` is a CTM file, a TextGrid, an ELAN file, or a folder of them; ``tier`` names the tier of phones.
 
     The second is the table of units and phones, None without an alignment. What lacks its ground, speakers or an
     alignment, is listed as left out. ``over`` is what intervals are over; that of the leakage is over recordings.
@@ -107,13 +111,16 @@ def evaluate_units(
     results.add(_usage(records, names))
     table = None
     if alignment is None:
+        if tier is not None:
+            raise InputError(f"--tier {tier}: of which alignment? give it with --alignment")
         results.left_out.append(
             LeftOut("measures", 2, "no alignment of phones was given (--alignment)", ("phones", "boundaries"))
         )
     else:
         results.settings["alignment"] = str(alignment)
         results.hashes["alignment"] = digest(alignment)
-        found, table = _phones(records, names, alignment, ignore, tolerance)
+        results.settings["tier"] = tier
+        found, table = _phones(records, names, alignment, tier, ignore, tolerance)
         results.add(found)
     results.figures = [replace(figure, over=over) for figure in results.figures]
     results.add(_leakage(records, seed))
@@ -140,19 +147,20 @@ def _phones(
     records: Sequence[UnitRecord],
     names: Sequence[str],
     alignment: str | Path,
+    tier: str | None,
     ignore: Sequence[str],
     tolerance: float,
 ) -> tuple[Found, PhoneFit]:
-    aligned = alignments_of([record.id for record in records], alignment)
+    aligned = read_alignment(alignment, [record.id for record in records], tier)
     codes = [record.codes[0] for record in records]
     centres = [
         (record.offset + record.hop * np.arange(record.codes.shape[1])) / record.sample_rate for record in records
     ]
-    segments = [
-        [(start, start + duration, label) for start, duration, label in aligned.get(record.id, ())]
-        for record in records
-    ]
-    fit = phone_fit(codes, centres, segments, names, size=records[0].sizes[0], ignore=ignore)
+    segments = [aligned.segments.get(record.id, []) for record in records]
+    try:
+        fit = phone_fit(codes, centres, segments, names, size=records[0].sizes[0], ignore=ignore)
+    except InputError as error:
+        raise InputError(f"{alignment}: {error}") from None
     phones = {"ignore": sorted(ignore)}
     found = Found(
         figures=[
@@ -161,14 +169,18 @@ def _phones(
             estimated("PNMI", fit.pnmi, "share", better="higher", protocol=phones),
         ]
     )
-    found.left_out = [
+    found.left_out = mended_in(aligned)
+    found.left_out += [
         LeftOut("frames", count, f"their label is {label}" if label else "they have no label in the alignment")
         for label, count in fit.left_out.items()
     ]
     if fit.without:
         found.left_out.append(LeftOut("recordings", fit.without, "none of their frames is on a phone of the alignment"))
     if any((np.diff(row) != 0).any() for row in codes):
-        edges = boundary_fit(codes, centres, segments, names, tolerance=tolerance, ignore=ignore)
+        try:
+            edges = boundary_fit(codes, centres, segments, names, tolerance=tolerance, ignore=ignore)
+        except InputError as error:
+            raise InputError(f"{alignment}: {error}") from None
         found.add(_boundaries(edges, {"tolerance": tolerance} | phones))
     else:
         found.left_out.append(LeftOut("measures", 1, "no unit ever follows another", ("boundaries",)))

@@ -1,4 +1,4 @@
-"""ELAN annotation files (EAF 3.0): independent, time-aligned tiers in milliseconds."""
+"""ELAN annotation files (EAF 3.0), written: independent, time-aligned tiers in milliseconds."""
 
 import math
 import os
@@ -6,18 +6,16 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from protophone.errors import InputError
-from protophone.files import atomic, read_bytes
+from protophone.files import atomic
 from protophone.formats.tier import Tier, check_tiers
 
-__all__ = ["read_eaf", "write_eaf"]
+__all__ = ["write_eaf"]
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _TYPE = "default-lt"
-_CURE = "open it in ELAN and save it again"
 # A date is required; a fixed one keeps the bytes the same from run to run.
 _DATE = "1970-01-01T00:00:00+00:00"
 _ALIKE = 1e-6  # of a millisecond: rounding
@@ -77,78 +75,6 @@ def write_eaf(path: str | Path, tiers: Sequence[Tier], media_path: str | Path, d
     content = ET.tostring(root, encoding="UTF-8", xml_declaration=True).replace(b"\r", b"&#13;")
     with atomic(path) as temporary:
         temporary.write_bytes(content + b"\n")
-
-
-def read_eaf(path: str | Path) -> list[Tier]:
-    """The time-aligned tiers of an ELAN file, with empty annotations; those that only refer to others are left out.
-
-    Boundaries that ELAN was not given a time for lie evenly between the nearest that have one, as ELAN shows them.
-    ``InputError`` for a file that is not ELAN's or declares a document type (ELAN's have none, and entities lie there).
-    """
-    path = Path(path)
-    root = _parsed(path)
-    header = root.find("HEADER")
-    if root.tag != "ANNOTATION_DOCUMENT" or header is None:
-        raise InputError(f"{path}: no ELAN file (its root is {root.tag}); give an .eaf file")
-    units = header.get("TIME_UNITS", "milliseconds")
-    if units != "milliseconds":
-        raise InputError(f"{path}: times in {units}, not milliseconds; {_CURE}")
-    times: dict[str, float | None] = {}
-    for slot in root.iterfind("TIME_ORDER/TIME_SLOT"):
-        value = slot.get("TIME_VALUE")
-        if value is not None and not value.isdecimal():
-            raise InputError(f"{path}: time slot {slot.get('TIME_SLOT_ID')} at {value!r}, no milliseconds; {_CURE}")
-        times[slot.get("TIME_SLOT_ID", "")] = None if value is None else int(value) / 1000
-    tiers = []
-    for element in root.iterfind("TIER"):
-        name = element.get("TIER_ID", "")
-        if element.find("ANNOTATION/REF_ANNOTATION") is not None:
-            continue
-        found = element.findall("ANNOTATION/ALIGNABLE_ANNOTATION")
-        pairs = [(each.get("TIME_SLOT_REF1", ""), each.get("TIME_SLOT_REF2", "")) for each in found]
-        labels = [each.findtext("ANNOTATION_VALUE") or "" for each in found]
-        try:
-            spans = _aligned(pairs, times)
-            intervals = sorted((start, end, label) for (start, end), label in zip(spans, labels, strict=True))
-            tiers.append(Tier(name, intervals))
-        except InputError as error:
-            raise InputError(f"{path}: {error}; {_CURE}") from None
-        except KeyError as error:
-            raise InputError(f"{path}: tier {name!r} names time slot {error}, which has no time; {_CURE}") from None
-    return tiers
-
-
-def _aligned(pairs: list[tuple[str, str]], known: dict[str, float | None]) -> list[tuple[float, float]]:
-    """Seconds of each pair of slots; slots without a time split the stretch their chain of annotations covers."""
-    follows = dict(pairs)
-    times = {slot: time for slot, time in known.items() if time is not None}
-    for first in [start for start, _ in pairs if start in times]:
-        chain = [follows[first]]
-        while chain[-1] not in times and chain[-1] in follows and len(chain) <= len(pairs):
-            chain.append(follows[chain[-1]])
-        start, end = times[first], times[chain[-1]]
-        for step, slot in enumerate(chain[:-1], start=1):
-            times[slot] = start + (end - start) * step / len(chain)
-    return [(times[start], times[end]) for start, end in pairs]
-
-
-class _NoDoctype(ET.TreeBuilder):
-    def doctype(self, name: str, *_: str | None) -> NoReturn:
-        raise InputError(f"declares a document type ({name}), which ELAN's files do not; {_CURE}")
-
-
-def _parsed(path: Path) -> ET.Element:
-    try:
-        # Entities can only be declared in a document type, and the first sight of one ends the parsing.
-        return ET.fromstring(read_bytes(path), ET.XMLParser(target=_NoDoctype()))  # noqa: S314
-    except ET.ParseError as error:
-        raise InputError(f"{path}:{error.position[0]}: not XML ({error}); {_CURE}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give an .eaf file") from error
-    except (LookupError, ValueError) as error:  # an encoding that Python does not have
-        raise InputError(f"{path}: not XML that can be read ({error}); {_CURE}") from None
 
 
 def _milliseconds(tier: Tier, most: int) -> list[tuple[int, int]]:

@@ -1,21 +1,28 @@
 """Praat TextGrids: written in the long text format, read in the long and the short one.
 
 Praat reads a text file as a stream of free-standing numbers, quoted strings and flags, and skips every other word;
-doing the same here reads both formats, the short one being the long one without the words.
+doing the same here reads both formats, the short one being the long one without the words. The header differs between
+versions of Praat: ``File type = "ooTextFile"`` or ``"ooTextFile short"``, with and without quotes, before the class.
 """
 
-import codecs
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from protophone.errors import InputError
-from protophone.files import read_bytes, write_text
-from protophone.formats.tier import SAME_TIME, Tier, check_tiers
+from protophone.files import read_text, write_text
+from protophone.formats.tier import SAME_TIME, Interval, Tier, check_tiers, in_order
 
 __all__ = ["read_textgrid", "write_textgrid"]
 
 _CURE = "save it in Praat as a text file (UTF-8 or UTF-16) again"
+_HEADER = re.compile(
+    r"""\A\s*[^\n]*ooTextFile[^\n]*\n"""  # Praat takes any first line that holds this word
+    r"""(?:\s*![^\n]*\n)*\s*(?:Object\s+class\s*=\s*)?"?TextGrid(?: \d+)?"?(?=\s)"""
+)
+_DIGITS = 15  # of a count; Python refuses to read very long numbers
 _TOKEN = re.compile(
     r"""(?P<text>"[^"]*(?:""[^"]*)*")(?=\s|\Z)"""
     r"""|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?=\s|\Z)"""
@@ -48,31 +55,42 @@ def write_textgrid(path: str | Path, tiers: Sequence[Tier], duration: float) -> 
 
 
 def read_textgrid(path: str | Path) -> list[Tier]:
-    """The interval tiers of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16.
+    """Return the tiers of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16, with or without a mark.
 
-    Intervals without a label are gaps, and left out; so are point tiers, which hold no intervals. ``InputError`` with
-    file and line for anything that is not a TextGrid.
+    Intervals without a label are gaps, and left out. Intervals of real files that overlap or have no length are trimmed
+    or skipped, and counted in ``Tier.mended``; a point tier holds no interval, and its points are counted there.
+    ``InputError`` with file and line for anything that is not a TextGrid.
     """
     path = Path(path)
-    stream = _Stream(path, _decoded(path))
-    if stream.text() != "ooTextFile" or stream.text() != "TextGrid":
-        raise stream.error("not a TextGrid")
+    try:
+        text = read_text(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a TextGrid") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: neither UTF-8 nor UTF-16 ({error}); {_CURE}") from None
+    header = _HEADER.match(text)
+    if header is None:
+        binary = text.startswith("ooBinaryFile")
+        raise InputError(f"{path}:1: {'a binary TextGrid' if binary else 'not a TextGrid'}; {_CURE}")
+    stream = _Stream(path, text, header.end())
     stream.number(), stream.number()
     tiers = []
     for _ in range(stream.count() if stream.flag() == "<exists>" else 0):
         kind, name = stream.text(), stream.text()
         stream.number(), stream.number()
         size = stream.count()
+        intervals: list[Interval] = []
         if kind == "TextTier":
             for _ in range(size):
                 stream.number(), stream.text()
-            continue
-        if kind != "IntervalTier":
+            mended = Counter({"points: they have no length": size} if size else {})
+        elif kind == "IntervalTier":
+            found = ((stream.number(), stream.number(), stream.text()) for _ in range(size))
+            intervals, mended = in_order(interval for interval in found if interval[2].strip())
+        else:
             raise stream.error(f"a tier of class {kind!r}")
-        found = ((stream.number(), stream.number(), stream.text()) for _ in range(size))
-        intervals = [interval for interval in found if interval[2]]
         try:
-            tiers.append(Tier(name, intervals))
+            tiers.append(Tier(name, intervals, mended))
         except InputError as error:
             raise InputError(f"{path}:{stream.line}: {error}") from None
     return tiers
@@ -98,27 +116,16 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _decoded(path: Path) -> str:
-    try:
-        content = read_bytes(path)
-        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if wide else "utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a TextGrid") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: neither UTF-8 nor UTF-16 ({error}); {_CURE}") from None
-
-
 class _Stream:
     """The numbers, strings and flags of a file in turn, and the line the last of them stands on."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path, self._text, self._at = path, text, 0
-        self._tokens = self._scan()
-        self.line = 1
+    def __init__(self, path: Path, text: str, at: int) -> None:
+        self._path, self._text, self._at = path, text, at
+        self._tokens = self._scan(at)
+        self.line = 1 + text.count("\n", 0, at)
 
-    def _scan(self) -> Iterator[re.Match[str]]:
-        for match in _TOKEN.finditer(self._text):
+    def _scan(self, at: int) -> Iterator[re.Match[str]]:
+        for match in _TOKEN.finditer(self._text, at):
             if match["open"]:
                 self._move(match.start())
                 raise self.error("a quoted text that does not close")
@@ -145,12 +152,15 @@ class _Stream:
         return self._next("text", "a quoted text")[1:-1].replace('""', '"')
 
     def number(self) -> float:
-        return float(self._next("number", "a number"))
+        token = self._next("number", "a number")
+        if not math.isfinite(number := float(token)):
+            raise self.error(f"{token[:20]} where a time is due")
+        return number
 
     def count(self) -> int:
         token = self._next("number", "a count")
-        if not token.isdigit():
-            raise self.error(f"{token} where a count is due")
+        if not token.isdigit() or len(token) > _DIGITS:
+            raise self.error(f"{token[:20]} where a count is due")
         return int(token)
 
     def flag(self) -> str:

@@ -19,7 +19,7 @@ def abx(
     items: Path,
     speaker: Literal["within", "across"],
     context: Literal["within", "any"] = "within",
-    distance: Distance = "angular",
+    distance: Distance | None = None,
     frame_rate: float | None = None,
     recordings: Path | None = None,
     split: str | None = None,
@@ -46,8 +46,8 @@ def abx(
     context
         Whether A, B and X share their neighbouring phones.
     distance
-        How tokens are compared: angular (of the cosine) or euclidean for features, kl_symmetric for posteriors, by
-        DTW; identical by DTW, or levenshtein, for units.
+        How tokens are compared, by DTW: angular (of the cosine; the default for features), euclidean, kl_symmetric
+        (posteriors), identical (units; their default). Or levenshtein, for units.
     frame_rate
         Frames a second, where the files do not say.
     recordings
@@ -149,6 +149,7 @@ def units(
     /,
     *,
     alignment: Path | None = None,
+    tier: str | None = None,
     ignore: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("SIL", "SPN"),
     tolerance: float = 0.02,
     seed: Seed = 0,
@@ -163,7 +164,9 @@ def units(
     source
         Units that encode or discover wrote.
     alignment
-        A CTM file of phones.
+        Phones: a CTM file, a TextGrid, an ELAN file, or a folder of these, named like the recordings.
+    tier
+        The tier of phones in TextGrids and ELAN files; without it the one called phones or segments, or the only one.
     ignore
         Labels of the alignment that are no phones.
     tolerance
@@ -184,7 +187,7 @@ def units(
     from protophone.evaluate.units import evaluate_units
 
     results, table = evaluate_units(
-        source, alignment=alignment, ignore=ignore, tolerance=tolerance, seed=seed, over=over
+        source, alignment=alignment, tier=tier, ignore=ignore, tolerance=tolerance, seed=seed, over=over
     )
     if out is not None and table is not None:
         refuse_others(out, results.title)
@@ -198,6 +201,8 @@ def terms(
     *,
     alignment: Path,
     words: Path | None = None,
+    tier: str | None = None,
+    words_tier: str | None = None,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -208,9 +213,13 @@ def terms(
     classes
         A file of "Class k" blocks: file, onset and offset in seconds a line, an empty line after each class.
     alignment
-        A CTM file of phones.
+        Phones: a CTM file, a TextGrid, an ELAN file, or a folder of these, named like the recordings.
     words
-        A CTM file of words; without it what needs words is not computed.
+        Words, likewise; without them what needs words is not computed.
+    tier
+        The tier of phones in TextGrids and ELAN files; without it the one called phones or segments, or the only one.
+    words_tier
+        The tier of words; without it the one called words, or the only one.
     out
         A folder for results.json.
     json
@@ -220,4 +229,6 @@ def terms(
     from protophone.cli.tables import show
     from protophone.evaluate.terms import evaluate_terms
 
-    show(evaluate_terms(classes, alignment=alignment, words=words), json=json, out=out)
+    show(
+        evaluate_terms(classes, alignment=alignment, words=words, tier=tier, words_tier=words_tier), json=json, out=out
+    )
