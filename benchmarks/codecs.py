@@ -220,13 +220,15 @@ def main() -> None:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--speakers", action="append", default=[], help="only what they say; give it for each")
     parser.add_argument("--bundle", type=Path, action="append", default=[], help="a bundle of ours, with a codec")
-    parser.add_argument("--asr", help="a faster-whisper model; without it, words are not scored")
+    parser.add_argument("--asr", action="append", help="a faster-whisper model; without it, words are not scored")
     parser.add_argument("--language", help="what is spoken, where the manifest does not say")
     parser.add_argument("--one-person", action="append", default=[], help="speakers who are one person, A,B")
     parser.add_argument("--out", type=Path, default=Path("results/codecs"))
     args = parser.parse_args()
     people = tuple(args.one_person)
-    measures = Measures(asr=args.asr, language=args.language, f0=True, speaker=True, one_person=people, quality=True)
+    measures = Measures(
+        asr=tuple(args.asr or ()), language=args.language, f0=True, speaker=True, one_person=people, quality=True
+    )
     try:
         codecs = [opus(), codec2(2400), codec2(1200), *map(ours, args.bundle)]
         if len({codec.name for codec in codecs}) < len(codecs):

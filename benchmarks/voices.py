@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--speakers", nargs="*", default=[], help="whose voices are learned and scored; without, all")
     parser.add_argument("--minutes", type=float, default=25.0, help="of training for each vocoder")
-    parser.add_argument("--asr", help="a faster-whisper model; without it, words are not scored")
+    parser.add_argument("--asr", action="append", help="a faster-whisper model; without it, words are not scored")
     parser.add_argument("--one-person", action="append", default=[], help="speakers who are one person, A,B")
     parser.add_argument("--only", nargs="*", default=list(USUAL), choices=list(CELLS), metavar="CELL")
     parser.add_argument("--out", type=Path, default=Path("results/voices"))
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
             folders[name],
             split=args.split,
             speakers=args.speakers,
-            asr=args.asr,
+            asr=args.asr or (),
             one_person=args.one_person,
             vocoder=name,
             work=args.out,

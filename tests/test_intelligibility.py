@@ -120,6 +120,24 @@ def test_everything_agrees_with_plain_loops():
     assert found.wer.errors == round(found.wer.estimate.value * found.wer.length)
 
 
+def test_one_recording_that_a_recogniser_stammers_over_does_not_decide_the_capped_rates():
+    texts, fair, poor = noisy(np.random.default_rng(5))
+    names, languages = [str(i) for i in range(40)], ["en"] * 40
+    plain = intelligibility(texts, poor, fair, names, languages)
+    stammered = intelligibility(texts, poor, [fair[0] + " la" * 500, *fair[1:]], names, languages)
+    assert stammered.wer_ratio.value < plain.wer_ratio.value / 5
+    one, other = plain.capped, stammered.capped
+    assert other.untouched_wer.errors <= one.untouched_wer.errors + len(texts[0].split())
+    assert other.wer_ratio.value == pytest.approx(one.wer.errors / other.untouched_wer.errors)
+    assert other.wer_ratio.value > plain.wer_ratio.value / 2
+    for rates in (one, other):
+        for rate in (rates.wer, rates.cer, rates.untouched_wer, rates.untouched_cer):
+            assert 0 <= rate.estimate.value <= 1
+            assert (rate.estimate.draws <= 1).all()
+    assert (one.wer.errors, one.wer.empty, one.capped) == (plain.wer.errors, plain.wer.empty, None)  # words left out
+    assert other.cer_ratio.interval[0] < other.cer_ratio.value < other.cer_ratio.interval[1]
+
+
 def test_pinned():
     texts, fair, poor = noisy(np.random.default_rng(0))
     found = intelligibility(texts, poor, fair, [str(i) for i in range(40)], ["en"] * 40)

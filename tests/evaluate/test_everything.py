@@ -53,7 +53,7 @@ def evaluate(corpus, tiny_bundle):
             return results
 
         run.judge, run.asked = judge, asked
-        run.references = {"items": corpus / "all.item", "alignment": corpus / "phones.ctm", "asr": "any"}
+        run.references = {"items": corpus / "all.item", "alignment": corpus / "phones.ctm", "asr": ("any",)}
         yield run
 
 
@@ -98,7 +98,7 @@ def test_all_is_found_and_what_cannot_be_is_told(whole):
     rate = evaluate_bitrate(out / "units")["bit rate, ZeroSpeech 2019"]
     assert results["bit rate, ZeroSpeech 2019"].value == rate.value
     content = json.loads((out / "results.json").read_text())
-    assert (content["settings"]["asr"], content["settings"]["split"]) == ("any", "dev")
+    assert (content["settings"]["asr"], content["settings"]["split"]) == (["any"], "dev")
     assert {"bundle", "recordings", "items", "alignment", "units", "sounds"} <= set(content["hashes"])
 
 
@@ -145,7 +145,7 @@ def test_a_run_stopped_again_and_again_ends_as_an_unbroken_one(evaluate, whole, 
 
 def test_evaluations_that_share_a_folder_ask_their_judges_once(evaluate, whole, tmp_path):
     before = evaluate.judge.heard, len(evaluate.asked)
-    evaluate(tmp_path / "out", asr="any", work=whole[0])
+    evaluate(tmp_path / "out", asr=("any",), work=whole[0])
     assert (evaluate.judge.heard, len(evaluate.asked)) == before
     assert not (tmp_path / "out" / "work").exists()
 
@@ -182,7 +182,7 @@ def test_a_bundle_without_a_voice_has_units_alone(evaluate, corpus, tiny_bundle,
     alone.write_text("".join(line + "\n" for line in lines if '"ana"' in line))
     silent = without_voices(tiny_bundle, tmp_path / "silent")
     results = evaluate(
-        tmp_path / "out", bundle=silent, manifest=alone, split=None, items=corpus / "all.item", asr="none at all"
+        tmp_path / "out", bundle=silent, manifest=alone, split=None, items=corpus / "all.item", asr=("none at all",)
     )
     told = {each.examples: each.reason for each in results.left_out}
     assert told["resynthesis",] == "the bundle has no voice"

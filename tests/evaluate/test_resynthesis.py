@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from protophone.errors import InputError
+from protophone.evaluate.intelligibility import titles_of
 from protophone.evaluate.results import write_results
 from protophone.evaluate.resynthesis import Measures, evaluate_resynthesis, pairs_of
 from protophone.evaluate.sources import recordings_of
@@ -60,9 +61,9 @@ def test_nothing_asked_for_is_an_error(made):
 def test_a_sound_that_cannot_be_read_is_counted_not_scored(made, fakes, tmp_path):
     manifest, sounds = made
     broken = shutil.copytree(sounds, tmp_path / "broken")
-    whole = evaluate_resynthesis(manifest, broken, Measures(asr="any"))
+    whole = evaluate_resynthesis(manifest, broken, Measures(asr=("any",)))
     (broken / "r0.wav").write_bytes(b"RIFF")
-    results = evaluate_resynthesis(manifest, broken, Measures(asr="any"))
+    results = evaluate_resynthesis(manifest, broken, Measures(asr=("any",)))
     assert results["CER"].count == whole["CER"].count - 1
     assert results["CER, untouched"].count == results["CER"].count
     (left,) = [each for each in results.left_out if "not heard" in each.reason]
@@ -70,7 +71,7 @@ def test_a_sound_that_cannot_be_read_is_counted_not_scored(made, fakes, tmp_path
     for path in broken.glob("*.wav"):
         path.write_bytes(b"RIFF")
     with pytest.raises(InputError, match="pairs of sounds can be read; the first: .*r0.wav"):
-        evaluate_resynthesis(manifest, broken, Measures(asr="any"))
+        evaluate_resynthesis(manifest, broken, Measures(asr=("any",)))
 
 
 def test_words_are_counted_beside_those_of_the_untouched(made, fakes, tmp_path):
@@ -84,7 +85,7 @@ def test_words_are_counted_beside_those_of_the_untouched(made, fakes, tmp_path):
     rows[4]["language"] = "xx"
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    results = evaluate_resynthesis(texts, sounds, Measures(asr="any"))
+    results = evaluate_resynthesis(texts, sounds, Measures(asr=("any",)))
     words = [len(row["text"].split()) for row in rows[:4]]
     untouched = round(soundfile.info(manifest.parent / "r3.wav").frames / 1600)  # all that is heard of r3 is wrong
     half = words[1] - round(soundfile.info(sounds / "r1.wav").frames / 1600)
@@ -103,12 +104,29 @@ def test_words_are_counted_beside_those_of_the_untouched(made, fakes, tmp_path):
     assert {"original", "sounds"} == set(results.hashes)
 
 
+def test_two_recognizers_stand_beside_each_other_under_their_names(made, monkeypatch, tmp_path):
+    judge, _ = use_fakes(monkeypatch)
+    one = evaluate_resynthesis(*made, Measures(asr=("any",)))
+    models = [tmp_path / "base", tmp_path / "small"]
+    both = evaluate_resynthesis(*made, Measures(asr=tuple(map(str, models))), work=tmp_path / "out")
+    for name in ("CER", "WER, untouched", "WER / untouched, capped"):
+        for model in ("base", "small"):
+            assert both[f"{name}, by {model}"].value == one[name].value
+    assert len({figure.name for figure in both.figures}) == len(both.figures) == 2 * len(one.figures)
+    assert set(both.settings) >= {"intelligibility, by base", "intelligibility, by small"}
+    assert judge.settings.items() <= both["CER, by base"].protocol.items()
+    with pytest.raises(InputError, match="a recognizer named twice"):
+        evaluate_resynthesis(*made, Measures(asr=("any", "any")))
+    assert titles_of(["a/base", "b/base"]) == {"a/base": "a/base", "b/base": "b/base"}
+    assert titles_of(["a/base", "pocketsphinx"]) == {"a/base": "base", "pocketsphinx": "pocketsphinx"}
+
+
 def test_what_was_heard_is_not_heard_again(made, fakes, tmp_path):
     judge, _ = fakes
-    one = evaluate_resynthesis(*made, Measures(asr="any"), work=tmp_path)
+    one = evaluate_resynthesis(*made, Measures(asr=("any",)), work=tmp_path)
     heard = judge.heard
     assert 0 < heard <= 12  # a sound that is its original is heard once
-    other = evaluate_resynthesis(*made, Measures(asr="any"), work=tmp_path)
+    other = evaluate_resynthesis(*made, Measures(asr=("any",)), work=tmp_path)
     assert judge.heard == heard
     assert [figure.row() for figure in one.figures] == [figure.row() for figure in other.figures]
 
@@ -116,7 +134,7 @@ def test_what_was_heard_is_not_heard_again(made, fakes, tmp_path):
 def test_without_a_text_there_is_nothing_to_score(fakes, tmp_path):
     manifest = write_sounds(tmp_path, files=2, text=False)
     with pytest.raises(InputError, match="none of 2 recordings can be scored by any: 2: no text in the manifest"):
-        evaluate_resynthesis(manifest, tmp_path, Measures(asr="any"))
+        evaluate_resynthesis(manifest, tmp_path, Measures(asr=("any",)))
 
 
 def test_quality_is_the_mean_of_those_it_says_something_of(made, fakes, tmp_path):
@@ -189,16 +207,16 @@ def test_what_is_missing_is_said_before_the_work(made, fakes, monkeypatch, tmp_p
     judge, asked = fakes
     monkeypatch.setitem(__import__("sys").modules, "parselmouth", None)
     for measures, message in (
-        (Measures(asr="any", f0=True, tracker="praat"), r"pip install 'protophone\[praat\]'"),
-        (Measures(asr="any", speaker=True, embedder="none"), "no speaker embedder of this name"),
-        (Measures(asr="any", speaker=True, embedder="zeros", enrol=tmp_path / "none"), "none: not there"),
+        (Measures(asr=("any",), f0=True, tracker="praat"), r"pip install 'protophone\[praat\]'"),
+        (Measures(asr=("any",), speaker=True, embedder="none"), "no speaker embedder of this name"),
+        (Measures(asr=("any",), speaker=True, embedder="zeros", enrol=tmp_path / "none"), "none: not there"),
     ):
         with pytest.raises(InputError, match=message):
             evaluate_resynthesis(*made, measures)
     write_results(tmp_path, evaluate_resynthesis(*made, Measures(quality=True)))
     before = len(asked)
     with pytest.raises(InputError, match="holds results of another evaluation"):
-        evaluate_resynthesis(made[0], made[0].parent, Measures(asr="any", quality=True), work=tmp_path)
+        evaluate_resynthesis(made[0], made[0].parent, Measures(asr=("any",), quality=True), work=tmp_path)
     assert (judge.heard, len(asked)) == (0, before)
 
 
@@ -206,7 +224,7 @@ def test_the_order_of_recordings_changes_nothing(made, fakes, tmp_path):
     lines = made[0].read_text().splitlines()
     turned = made[0].with_name("turned.jsonl")
     turned.write_text("".join(line + "\n" for line in reversed(lines)))
-    measures = Measures(asr="any", quality=True, speaker=True, embedder="zeros")
+    measures = Measures(asr=("any",), quality=True, speaker=True, embedder="zeros")
     one, other = (evaluate_resynthesis(path, made[1], measures, split="dev") for path in (made[0], turned))
     assert len(one.figures) > 15
     for a, b in zip(one.figures, other.figures, strict=True):

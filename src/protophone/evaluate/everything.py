@@ -46,7 +46,8 @@ def evaluate_all(
     speakers: Sequence[str] = (),
     items: str | Path | None = None,
     alignment: str | Path | None = None,
-    asr: str | None = None,
+    tier: str | None = None,
+    asr: Sequence[str] = (),
     language: str | None = None,
     embedder: str = "resemblyzer",
     one_person: Sequence[str] = (),
@@ -73,7 +74,7 @@ def evaluate_all(
     if not (out / "units").is_dir():
         refuse_existing(out)
     found = recordings_of(recordings, split, speakers)
-    check_references([recording.id for recording in found], items=items, alignment=alignment)
+    check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
     others = recordings_of(recordings, None)
     persons_of(others, one_person)
     model = load(bundle, device=device, vocoder=vocoder)
@@ -84,15 +85,15 @@ def evaluate_all(
             model.check_voice(speaks)
         if like is not None and voice is not None and voice not in {recording.speaker for recording in others}:
             raise InputError(f"--voice {voice}: with --like, whom they shall resemble, and {recordings} has no such")
-        if asr is not None:
-            load_recognizer(asr)
+        for name in asr:
+            load_recognizer(name)
     title = f"everything, {_name_of(bundle)}"
     refuse_others(out, title)
     read = {"bundle": model.bundle.folder, "recordings": recordings, "items": items}
     results = Results(
         title=title,
         settings={role: path and str(path) for role, path in read.items()}
-        | {"split": split, "asr": asr, "language": language, "embedder": embedder}
+        | {"split": split, "asr": list(asr), "language": language, "embedder": embedder}
         | {"one_person": list(one_person), "seed": seed}
         | {"speakers": list(speakers), "like": like and str(like), "voice": voice, "vocoder": vocoder}
         | {"pitch": delivery.pitch, "rate": delivery.rate},
@@ -105,7 +106,7 @@ def evaluate_all(
         examples = tuple(reason for _, reason in done.failures[:3])
         results.left_out.append(LeftOut("recordings", len(done.failures), "they cannot be used", examples))
     records = list(read_units(out / "units"))
-    _score_units(results, out, alignment, seed, packed=_packed(model, records, out / "packed"))
+    _score_units(results, out, alignment, tier, seed, packed=_packed(model, records, out / "packed"))
     if items is None:
         results.left_out.append(LeftOut("measures", 1, "no items were given (--items)", ("ABX",)))
     else:
@@ -118,7 +119,7 @@ def evaluate_all(
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
     results.hashes["sounds"] = digest(out / "sounds")
     write_text(out / "listen.html", _to_hear(pairs, title, model.sample_rate))
-    measures = Measures(asr=asr, language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
+    measures = Measures(asr=tuple(asr), language=language, embedder=embedder, one_person=tuple(one_person), seed=seed)
     if voice is None and like is not None:
         reason = f"spoken like {like}; name the speaker whom they shall resemble (--voice)"
         results.left_out.append(LeftOut("measures", 1, reason, ("speaker",)))
@@ -136,10 +137,12 @@ def evaluate_all(
     return results
 
 
-def _score_units(results: Results, out: Path, alignment: str | Path | None, seed: int, packed: Path | None) -> None:
+def _score_units(
+    results: Results, out: Path, alignment: str | Path | None, tier: str | None, seed: int, packed: Path | None
+) -> None:
     """Adds bit rates and what the units tell of phones and speakers to ``results``, with a table of both."""
     rates = evaluate_bitrate(out / "units", files=packed)
-    quality, table = evaluate_units(out / "units", alignment=alignment, seed=seed)
+    quality, table = evaluate_units(out / "units", alignment=alignment, tier=tier, seed=seed)
     if table is not None:
         heat_map(out / "units_phones.png", table.counts, table.phones)
     for part in (rates, quality):
@@ -162,8 +165,8 @@ def _score_sounds(
     What needs an extra that is not installed is listed among what was left out; but the recogniser was asked for, and
     its faults are errors.
     """
-    each = replace(measures, asr=None, voice=None)
-    if measures.asr is None:
+    each = replace(measures, asr=(), voice=None)
+    if not measures.asr:
         results.left_out.append(LeftOut("measures", 1, "no recogniser was given (--asr)", ("intelligibility",)))
     else:
         results.add(measure(pairs, [], replace(each, asr=measures.asr), work=work, stage=stage))

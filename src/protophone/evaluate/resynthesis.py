@@ -27,13 +27,13 @@ __all__ = ["Measures", "evaluate_resynthesis", "measure", "pairs_of"]
 class Measures:
     """What is measured of sounds, and how.
 
-    ``asr`` names a recogniser, ``tracker`` of pitch is Praat's where that is installed; ``voice`` is the speaker whom
+    ``asr`` names recognisers, ``tracker`` of pitch is Praat's where that is installed; ``voice`` is the speaker whom
     all sounds shall sound like (None: each recording's own), ``enrol`` a manifest of recordings that speakers are known
     by (None: the originals' own), each of ``one_person`` lists speakers who are one person, apart by commas; ``over``
     is what intervals are over.
     """
 
-    asr: str | None = None
+    asr: tuple[str, ...] = ()
     language: str | None = None
     f0: bool = False
     tracker: Literal["praat", "protophone"] | None = None

@@ -3,6 +3,8 @@
 * **Word, character error rate**: substitutions, deletions and insertions of the cheapest alignment (Levenshtein 1966)
   over the length of the references, of all recordings together, so that each weighs by its length. Both can exceed one:
   a recogniser that stammers inserts. An empty answer is as many deletions as its reference is long, and is counted.
+* **Capped**: the same, but no recording has more errors than its reference is long. A recogniser that repeats itself
+  over one recording inserts hundreds of words, and that one recording then decides the rate, and more so the ratio.
 * **Phone error rate**: the same of phones, and beside it the mean over recordings of each one's own rate (macro), which
   published code of the field reports under the same name.
 
@@ -13,7 +15,7 @@ read it beside that of the untouched recordings, and as the ratio to it, which i
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import jiwer
@@ -43,6 +45,8 @@ AGAINST = "the text of the recordings, not what the recogniser hears in the orig
 _APOSTROPHES = frozenset("'’‘`´ʹ＇")  # noqa: RUF001 - what people type where an apostrophe is meant
 _ELIDING = frozenset({"br", "ca", "co", "fr", "it", "oc", "sc"})  # an apostrophe ends a word: l'eau, dell'arte
 _UNSPACED = frozenset({"bo", "ja", "km", "lo", "my", "th", "yue", "zh"})  # written without spaces between words
+
+_UNITS: Mapping[str, Literal["word", "character"]] = {"wer": "word", "cer": "character"}
 
 NORMALIZATION = (
     "Unicode NFKC, casefolded; punctuation, symbols and hyphens are spaces; apostrophes vanish, but part words in "
@@ -121,7 +125,8 @@ class Intelligibility:
     """Error rates of sounds and of the untouched recordings, and the first over the second, drawn together.
 
     A ratio is None where nothing was misheard in the untouched recordings, and it would have no meaning. Where there
-    are several languages, ``by_language`` holds the same of each.
+    are several languages, ``by_language`` holds the same of each. ``capped`` holds the same with the errors of each
+    recording capped at the length of its reference.
     """
 
     wer: ErrorRate
@@ -131,6 +136,7 @@ class Intelligibility:
     wer_ratio: Estimate | None
     cer_ratio: Estimate | None
     by_language: Mapping[str, "Intelligibility"] = field(default_factory=dict)
+    capped: "Intelligibility | None" = None
     against: str = AGAINST
     normalization: str = NORMALIZATION
 
@@ -202,13 +208,13 @@ def intelligibility(
     ``heard`` is what was heard in the sounds, ``untouched`` what in the recordings they were made of; ``names`` are
     what intervals are over. Raises ``InputError`` where there is nothing to score, in all or in one language.
     """
-    found = _scores(references, heard, untouched, names, languages)
+    found = _both(references, heard, untouched, names, languages)
     by_language = {}
     for language in sorted(set(languages)) if len(set(languages)) > 1 else ():
         rows = [row for row, other in enumerate(languages) if other == language]
         parts = ([values[row] for row in rows] for values in (references, heard, untouched, names, languages))
-        by_language[language] = Intelligibility(**_scores(*parts))
-    return Intelligibility(**found, by_language=by_language)
+        by_language[language] = _both(*parts)
+    return replace(found, by_language=by_language)
 
 
 def phone_errors(
@@ -228,25 +234,40 @@ def phone_errors(
     return PhoneErrors(corpus, estimate(ratio(errors / lengths, np.ones(len(lengths))), names))
 
 
-def _scores(
+def _both(
     references: Sequence[str],
     heard: Sequence[str],
     untouched: Sequence[str],
     names: Sequence[str],
     languages: Sequence[str],
-) -> dict:
-    found: dict = {}
-    units: tuple[tuple[str, Literal["word", "character"]], ...] = (("wer", "word"), ("cer", "character"))
-    for rate, unit in units:
-        counts = []
-        for prefix, answers in (("", heard), ("untouched_", untouched)):
-            errors, lengths = count_text_errors(references, answers, languages, unit)
-            empty = sum(not normalize_text(*each) for each in zip(answers, languages, strict=True))
-            found[prefix + rate] = error_rate(errors, lengths, names, empty=empty)
-            counts.append(errors)
-        # lengths are the same on both sides and cancel
-        found[f"{rate}_ratio"] = estimate(ratio(*counts), names) if counts[1].any() else None
-    return found
+) -> Intelligibility:
+    """The rates as they are, and capped."""
+    counts = {
+        prefix + rate: count_text_errors(references, answers, languages, unit)
+        for rate, unit in _UNITS.items()
+        for prefix, answers in (("", heard), ("untouched_", untouched))
+    }
+    empty = {
+        prefix: sum(not normalize_text(*each) for each in zip(answers, languages, strict=True))
+        for prefix, answers in (("", heard), ("untouched_", untouched))
+    }
+    capped = {name: (np.minimum(errors, lengths), lengths) for name, (errors, lengths) in counts.items()}
+    return replace(_scores(counts, names, empty), capped=_scores(capped, names, empty))
+
+
+def _scores(
+    counts: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str], empty: Mapping[str, int]
+) -> Intelligibility:
+    """Rates and ratios of errors and lengths; lengths are the same on both sides of a ratio, and cancel."""
+    found: dict = {
+        prefix + rate: error_rate(*counts[prefix + rate], names, empty=empty[prefix])
+        for rate in _UNITS
+        for prefix in empty
+    }
+    for rate in _UNITS:
+        errors, others = counts[rate][0], counts[f"untouched_{rate}"][0]
+        found[f"{rate}_ratio"] = estimate(ratio(errors, others), names) if others.any() else None
+    return Intelligibility(**found)
 
 
 def _symbols(text: str, language: str, unit: Literal["word", "character"]) -> Sequence[str]:

@@ -14,7 +14,7 @@ def resynthesis(
     /,
     *,
     split: str | None = None,
-    asr: str | None = None,
+    asr: tuple[str, ...] = (),
     language: str | None = None,
     f0: bool = False,
     tracker: Literal["praat", "protophone"] | None = None,
@@ -41,7 +41,8 @@ def resynthesis(
     split
         Only this split of the manifest.
     asr
-        A recogniser: a folder or name of a faster-whisper model, or pocketsphinx.
+        A recogniser: a folder or name of a faster-whisper model, or pocketsphinx; may be given several times, and
+        figures name theirs.
     language
         What is spoken (ISO 639-1), where the manifest does not say.
     f0
@@ -105,7 +106,8 @@ def everything(
     speakers: tuple[str, ...] = (),
     items: Path | None = None,
     alignment: Path | None = None,
-    asr: str | None = None,
+    tier: str | None = None,
+    asr: tuple[str, ...] = (),
     language: str | None = None,
     embedder: str = "resemblyzer",
     one_person: tuple[str, ...] = (),
@@ -135,9 +137,13 @@ def everything(
     items
         A ZeroSpeech item file, for ABX.
     alignment
-        A CTM file of phones, for purity, PNMI and boundaries.
+        Phones, for purity, PNMI and boundaries: a CTM file, a TextGrid, an ELAN file, or a folder of these, named like
+        the recordings.
+    tier
+        The tier of phones in TextGrids and ELAN files; without it the one called phones or segments, or the only one.
     asr
-        A recogniser, for error rates: a folder or name of a faster-whisper model, or pocketsphinx.
+        A recogniser, for error rates: a folder or name of a faster-whisper model, or pocketsphinx; may be given several
+        times, and figures name theirs.
     language
         What is spoken (ISO 639-1), where the manifest does not say.
     embedder
@@ -177,6 +183,7 @@ def everything(
         speakers=speakers,
         items=items,
         alignment=alignment,
+        tier=tier,
         asr=asr,
         language=language,
         embedder=embedder,
