@@ -18,6 +18,7 @@ from protophone.metrics.interval import difference
 
 __all__ = ["Comparison", "Difference", "compare", "systems_in", "write_comparison"]
 
+_LEAST, _MOST = 1e-3, 1e9  # bit/s that a plot can show
 RATE, ERROR = "bit rate, ZeroSpeech 2019", "ABX, across speakers"
 
 
@@ -173,7 +174,7 @@ def write_comparison(folder: str | Path, paths: dict[str, Path]) -> tuple[Compar
 
 
 def _points(results: dict[str, Results]) -> list[Point]:
-    """The systems with both figures, and a rate above 0, which a logarithmic scale needs.
+    """The systems with both figures, and a rate that a logarithmic scale can show.
 
     Where ABX was measured in several ways, names say which.
     """
@@ -181,7 +182,7 @@ def _points(results: dict[str, Results]) -> list[Point]:
     for name, result in results.items():
         figures = {figure.name: figure for figure in result.figures}
         rate, error = figures.get(RATE), figures.get(ERROR)
-        if rate is not None and error is not None and rate.value > 0:
+        if rate is not None and error is not None and _LEAST <= rate.value <= _MOST and 0 <= error.value <= 1:
             found.append((name, rate, error))
     alike = len({error.key for _, _, error in found}) == 1
     points = []

@@ -13,7 +13,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from protophone.errors import InputError
+from protophone.config import build
+from protophone.errors import ConfigError, InputError
+from protophone.evaluate.document import Document, Row
 from protophone.evaluate.figure import Figure, Found, LeftOut
 from protophone.files import atomic, open_regular, read_json, refuse_unwritable, write_json, write_text
 from protophone.metrics.interval import Estimate
@@ -136,7 +138,7 @@ def refuse_others(folder: str | Path, title: str) -> None:
 def _content(path: Path) -> dict[str, Any]:
     """What is in a ``results.json``; ``InputError`` for anything else, and for a newer format."""
     content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("format"), int) or "figures" not in content:
+    if not isinstance(content, dict) or type(content.get("format")) is not int or "figures" not in content:
         raise InputError(f"{path}: not results of protophone evaluate; give a folder that --out named")
     if content["format"] > FORMAT:
         raise InputError(f"{path}: of format {content['format']}, newer than this protophone's {FORMAT}; update it")
@@ -147,31 +149,43 @@ def read_results(path: str | Path) -> Results:
     """Results that ``write_results`` wrote, from their folder or ``results.json``; ``InputError`` for anything else."""
     path = Path(path)
     path = path / "results.json" if path.is_dir() else path
-    content = _content(path)
     drawn = path.with_name("draws.safetensors")
     try:
-        if digest(drawn) != content["draws"]:
+        document = build(Document, _content(path), source="results")
+        if digest(drawn) != document.draws:
             raise ValueError("it was cut short, or is of other results")  # noqa: TRY301 (one message for every fault)
         draws = load_file(drawn)
-        figures = [
-            _figure(row, content["drawn"], draws.get(str(number))) for number, row in enumerate(content["figures"])
-        ]
-        left_out = [LeftOut(**(each | {"examples": tuple(each["examples"])})) for each in content["left_out"]]
-        rest = {key: content[key] for key in ("title", "settings", "hashes", "versions")}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        figures = [_figure(row, document, draws.get(str(number))) for number, row in enumerate(document.figures)]
+    except (OSError, SafetensorError, ConfigError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: broken, or its draws.safetensors is ({error}); evaluate again") from error
-    return Results(figures=figures, left_out=left_out, **rest)
+    return Results(
+        title=document.title,
+        figures=figures,
+        left_out=[LeftOut(each.what, each.count, each.reason, each.examples) for each in document.left_out],
+        settings=document.settings,
+        hashes=document.hashes,
+        versions=document.versions,
+    )
 
 
-def _figure(row: Mapping[str, Any], lists: Mapping[str, list[str]], draws: np.ndarray | None) -> Figure:
-    values = {key: row[key] for key in ("name", "unit", "better", "count", "over", "protocol", "note")}
-    value, estimate = float(row["value"]), None
-    if "drawn" in row:
-        if draws is None or draws.ndim != 1:
-            raise ValueError(f"no draws of {row['name']}")
-        estimate = Estimate(value, draws, tuple(lists[row["drawn"]]))
-    interval = None if row["interval"] is None else (float(row["interval"][0]), float(row["interval"][1]))
-    return Figure(value=value, estimate=estimate, interval=interval, **values)
+def _figure(row: Row, document: Document, draws: np.ndarray | None) -> Figure:
+    estimate = None
+    if row.drawn is not None:
+        if draws is None or draws.ndim != 1 or draws.dtype != np.float64 or not len(draws) or np.isnan(draws).any():
+            raise ValueError(f"no draws of {row.name}")
+        estimate = Estimate(row.value, draws, document.drawn[row.drawn])
+    return Figure(
+        name=row.name,
+        value=row.value,
+        unit=row.unit,
+        better=row.better,
+        count=row.count,
+        over=row.over,
+        estimate=estimate,
+        interval=row.interval,
+        protocol=row.protocol,
+        note=row.note,
+    )
 
 
 def _stated(protocol: Mapping[str, Any]) -> list[str]:

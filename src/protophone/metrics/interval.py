@@ -139,8 +139,8 @@ def speakers_of(speakers: Sequence[str]) -> Sequence[str]:
 def difference(one: Estimate, other: Estimate) -> Paired:
     """How much higher ``one`` is than ``other`` on the same recordings, paired: both are drawn alike.
 
-    The difference is real where the interval excludes zero. Raises ``InputError`` where the recordings differ, or are
-    fewer than 6.
+    The difference is real where the interval excludes zero. Raises ``InputError`` where the recordings differ, are
+    fewer than 6, or both figures are infinite.
     """
     if set(one.names) != set(other.names) or len(one.draws) != len(other.draws):
         raise InputError(
@@ -152,4 +152,8 @@ def difference(one: Estimate, other: Estimate) -> Paired:
             f"figures on {len(one.names)} recordings: whether a difference is real takes {LEAST_PAIRED} or more, for "
             "fewer may all differ alike by chance; measure on more recordings"
         )
-    return Paired(one.value - other.value, one.draws - other.draws, one.names)
+    with np.errstate(invalid="ignore"):
+        value, draws = one.value - other.value, one.draws - other.draws
+    if np.isnan(value) or np.isnan(draws).any():
+        raise InputError("figures that are infinite in the same draws, so their difference is no number")
+    return Paired(value, draws, one.names)
