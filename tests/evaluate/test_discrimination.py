@@ -53,10 +53,18 @@ def test_units_score_as_by_slow_loops(made, distance):
     assert scores.error == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_distance_is_by_default_one_that_the_source_can_use(made):
+    features, items, _, units, _ = made
+    for source, distance in ((features, "angular"), (units, "identical")):
+        found, scores = evaluate_abx(source, items, speaker="within")
+        assert found.figures[0].protocol["distance"] == distance
+        assert scores.error == evaluate_abx(source, items, speaker="within", distance=distance)[1].error
+
+
 def test_symbols_and_vectors_are_not_compared_by_each_other_s_distances(made):
     features, items, _, units, _ = made
     with pytest.raises(InputError, match="units cannot be compared by the angular distance; give --distance identical"):
-        evaluate_abx(units, items, speaker="within")
+        evaluate_abx(units, items, speaker="within", distance="angular")
     with pytest.raises(
         InputError, match="features cannot be compared by the levenshtein distance; it compares symbols"
     ):

@@ -24,7 +24,7 @@ def evaluate_abx(
     *,
     speaker: Literal["within", "across"],
     context: Literal["within", "any"] = "within",
-    distance: Distance = "angular",
+    distance: Distance | None = None,
     max_size_group: int | None = None,
     max_x_across: int | None = None,
     seed: int = 0,
@@ -33,10 +33,13 @@ def evaluate_abx(
 ) -> tuple[Found, ABXResult]:
     """The ABX error of a representation on an item file, and the scores it was made from.
 
-    ``missing`` says what to do about items of recordings that are not there, or that end past their features: stop, or
-    leave them out and report how many; the interval is over ``over``. Raises ``InputError`` for features where the
-    distance needs symbols, and the other way round.
+    ``distance`` is by default angular for features, identical for symbols. ``missing`` says what to do about items of
+    recordings that are not there, or that end past their features: stop, or leave them out and report how many; the
+    interval is over ``over``. Raises ``InputError`` for features where the distance needs symbols, and the other way
+    round.
     """
+    if distance is None:
+        distance = "identical" if source.symbols else "angular"
     if source.symbols != (distance in SYMBOLIC):
         raise InputError(
             f"{source.what} cannot be compared by the {distance} distance; "
