@@ -122,7 +122,7 @@ def main() -> None:
         return
     trained = Bundle(args.bundle or train(args.manifest, args.work, args.set))
     part = trained.encoder()
-    recordings, _ = build(args.manifest, "manifest", probe=True)
+    recordings = build(args.manifest, "manifest", probe=True).recordings
     recordings = [recording for recording in recordings if recording.split == "train"]
     minutes = sum(recording.num_samples / recording.sample_rate for recording in recordings) / 60
     facts = {name: trained.facts[name] for name in ("training", "figures")} | {"licence": LICENCE}

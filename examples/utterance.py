@@ -24,7 +24,7 @@ def follow(path: Path, bundle: Path | None) -> None:
     model = load(bundle)
     encoder = model.encoder
 
-    (recording,), _ = manifest.build(path, probe=True)
+    (recording,) = manifest.build(path, probe=True).recordings
     print(f"manifest    id {recording.id}, {recording.num_samples} samples at {recording.sample_rate} Hz")
 
     samples = audio.read(recording, model.sample_rate)

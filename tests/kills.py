@@ -46,7 +46,7 @@ def work(job: dict) -> None:
     if job["die"]:
         die_at(*job["die"])
     if job["do"] == "encode":
-        found, _ = build("corpus", "parent")
+        found = build("corpus", "parent").recordings
         corpus.encode_corpus(load(job["bundle"]), found, "out", form=job["form"])
     else:
         run_recipe(load_recipe(job["recipe"], []), "run", failures=[])

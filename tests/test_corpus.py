@@ -27,7 +27,7 @@ def model(tiny_bundle):
 
 @pytest.fixture(scope="module")
 def recordings(tiny_corpus):
-    return build(tiny_corpus, "parent")[0]
+    return build(tiny_corpus, "parent").recordings
 
 
 def test_units_are_those_of_each_recording_alone_and_in_the_manifest_s_order(model, recordings, tmp_path):
@@ -85,7 +85,7 @@ def test_a_segment_says_in_which_file_and_where_at_the_rate_of_its_units(model, 
     ]
     manifest = tmp_path / "in" / "m.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    encode_corpus(model, build(manifest, "manifest")[0], tmp_path / "deep" / "out")
+    encode_corpus(model, build(manifest, "manifest").recordings, tmp_path / "deep" / "out")
     whole, all_of_it, first, rest = read_units(tmp_path / "deep" / "out")
     assert (whole.extra, all_of_it.extra, whole.start) == ({}, {}, 0)
     source = "../../in/tapes/tape 1.flac"
@@ -125,7 +125,7 @@ def bad_corpus(folder, good):
 
 
 def test_bad_recordings_are_left_out_and_told_each_with_file_cause_and_cure(model, tmp_path):
-    found, _ = build(bad_corpus(tmp_path / "in", 3), "parent")
+    found = build(bad_corpus(tmp_path / "in", 3), "parent").recordings
     done = encode_corpus(model, found, tmp_path / "out")
     assert [record.id for record in read_units(tmp_path / "out")] == [f"ŋ 录音/good {n}" for n in range(3)]
     reasons = dict(done.failures)
@@ -185,10 +185,10 @@ def test_run_again_it_encodes_only_what_is_missing_and_counts_all(model, recordi
 
 def test_other_sound_under_the_same_names_is_refused(model, tiny_corpus, tmp_path):
     source = shutil.copytree(tiny_corpus, tmp_path / "in")
-    encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+    encode_corpus(model, build(source, "parent").recordings, tmp_path / "out")
     soundfile.write(source / "ana" / "0.wav", babble(1.2), 16000)
     with pytest.raises(InputError, match="the file of 'ana/0' had .* put the former file back, or name another folder"):
-        encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+        encode_corpus(model, build(source, "parent").recordings, tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", ["units", "shards", "npy"])
@@ -196,11 +196,11 @@ def test_a_recording_that_failed_may_come_back_with_a_good_file(model, recording
     source = shutil.copytree(tiny_corpus, tmp_path / "in")
     (source / "ana/1.wav").write_text("no sound")
     out = tmp_path / "out"
-    first = encode_corpus(model, build(source, "parent")[0], out, form=form)
+    first = encode_corpus(model, build(source, "parent").recordings, out, form=form)
     assert (first.recordings, [name for name, _ in first.failures]) == (5, ["ana/1"])
     assert "ana/1" not in json.loads((out / "index.json").read_text())["file_sizes"]
     shutil.copy(tiny_corpus / "ana/1.wav", source / "ana/1.wav")
-    second = encode_corpus(model, build(source, "parent")[0], out, form=form)
+    second = encode_corpus(model, build(source, "parent").recordings, out, form=form)
     assert (second.recordings, second.failures) == (6, [])
     assert second.seconds == pytest.approx(sum(soundfile.info(r.path).duration for r in recordings))
     encode_corpus(model, recordings, tmp_path / "at once", form=form)
@@ -208,7 +208,7 @@ def test_a_recording_that_failed_may_come_back_with_a_good_file(model, recording
     assert found == wanted
     soundfile.write(source / "ana/1.wav", babble(1.3), 16000)
     with pytest.raises(UnitsError, match="the file of 'ana/1' had"):
-        encode_corpus(model, build(source, "parent")[0], out, form=form)
+        encode_corpus(model, build(source, "parent").recordings, out, form=form)
 
 
 def test_a_file_replaced_after_a_kill_counts_from_then_on(model, tiny_corpus, tmp_path, monkeypatch):
@@ -225,12 +225,12 @@ def test_a_file_replaced_after_a_kill_counts_from_then_on(model, tiny_corpus, tm
     monkeypatch.setattr(corpus.UnitsWriter, "append", stops)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            encode_corpus(model, build(source, "parent")[0], tmp_path / "out")
+            encode_corpus(model, build(source, "parent").recordings, tmp_path / "out")
         shutil.copy(tiny_corpus / "ana/0.wav", source / "ana/0.wav")
         appended[:] = appended[:1] if len(appended) == 2 else appended
     assert encoded(tmp_path / "out") == ["ana/1", "ana/2", "ana/0"]
     monkeypatch.setattr(corpus.UnitsWriter, "append", append)
-    assert encode_corpus(model, build(source, "parent")[0], tmp_path / "out").recordings == 6
+    assert encode_corpus(model, build(source, "parent").recordings, tmp_path / "out").recordings == 6
 
 
 def encoded(folder):

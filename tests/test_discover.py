@@ -275,7 +275,7 @@ def test_of_a_single_tape_some_segments_are_kept_from_training_and_spoken(tmp_pa
 
 
 def test_listening_goes_on_where_it_was_interrupted(tmp_path, corpus, monkeypatch):
-    found, _ = build(corpus, "parent")
+    found = build(corpus, "parent").recordings
     whole = listen(corpus, found, tmp_path / "whole.json", lambda: None, silent)
     heard = []
 
@@ -295,7 +295,7 @@ def test_listening_goes_on_where_it_was_interrupted(tmp_path, corpus, monkeypatc
 
 
 def test_what_is_held_out_is_in_nothing_that_is_learned_from(corpus, tmp_path):
-    found, _ = build(corpus, "parent")
+    found = build(corpus, "parent").recordings
     survey = listen(corpus, found, tmp_path / "survey.json", lambda: None, silent)
     recordings, _ = survey.learned
     assert len(survey.held_out) == 1

@@ -153,7 +153,7 @@ def spoken(model, tmp_path_factory):
             name = f"{speaker}{index}"
             soundfile.write(folder / "in" / speaker / f"{name}.wav", babble(1, seed=len(lines)), 16000)
             lines += [f"{name} {0.1 * k:.1f} {0.1 * k + 0.1:.1f} {'ai'[k % 2]} x y {speaker}" for k in range(8)]
-    recordings, _ = build(folder / "in", "parent")
+    recordings = build(folder / "in", "parent").recordings
     encode_corpus(model, recordings, folder / "units")
     (folder / "all.item").write_text("\n".join(lines))
     return folder, recordings, list(read_units(folder / "units"))

@@ -1,130 +1,19 @@
 import json
-import os
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from protophone import audio, manifest
+from protophone import manifest
 from protophone.errors import InputError
 from protophone.types import Recording
 from tests.conftest import corpus
-
-
-def put(folder, *names, samples=1000):
-    """Small sound files with these names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        audio.write(folder / "made.wav", 0.1 * np.sin(np.arange(samples)), 16000)
-        (folder / "made.wav").rename(folder / name)
+from tests.sounds import put
 
 
 def ids(recordings):
     return [recording.id for recording in recordings]
-
-
-def test_scan_names_recordings_by_their_path(tmp_path):
-    put(
-        tmp_path,
-        "b/a.wav",
-        "a.WAV",
-        "c/a.flac",
-        "b/x/été à Brazza.ogg",
-        "Ωмбоси ŋ.mp3",
-        ".hidden.wav",
-        ".git/a.wav",
-        "._b.wav",
-    )
-    (tmp_path / "notes.txt").write_text("not sound")
-    found = manifest.scan(tmp_path)
-    assert ids(found) == ["a", "b/a", "b/x/été à Brazza", "c/a", "Ωмбоси ŋ"]
-    assert found[0] == Recording(id="a", path=tmp_path / "a.WAV")
-    assert all(recording.path.is_file() for recording in found)
-
-
-def test_ids_are_composed_and_paths_are_as_on_disk(tmp_path):
-    name = unicodedata.normalize("NFD", "é.wav")
-    put(tmp_path, name)
-    (found,) = manifest.scan(tmp_path)
-    assert (found.id, found.path.name) == ("\u00e9", name)
-    put(tmp_path, "\u00e9.wav")
-    with pytest.raises(InputError, match="how accents are coded; rename one"):
-        manifest.scan(tmp_path)
-
-
-def test_files_that_differ_by_suffix_keep_it(tmp_path):
-    put(tmp_path, "a.wav", "a.flac", "b.wav", "c/a.wav", "d.e.wav", "f.wav.ogg", "f.wav", "f.mp3")
-    assert ids(manifest.scan(tmp_path)) == ["a.flac", "a.wav", "b", "c/a", "d.e", "f.mp3", "f.wav", "f.wav.ogg"]
-
-
-def test_names_that_cannot_be_ids_become_some_that_can_and_stay_apart(tmp_path):
-    put(tmp_path, "a\\b.wav", "a_b.wav", "a/b.wav", "c\\d\\e.wav", "c\\d_e.flac", "f\\g/h.wav", "..\\i.wav", "\\j.wav")
-    found = manifest.scan(tmp_path)
-    assert {each.id: each.path.relative_to(tmp_path).as_posix() for each in found} == {
-        "a/b": "a/b.wav",
-        "a_b": "a_b.wav",
-        "a_b_": "a\\b.wav",
-        "c_d_e.flac": "c\\d_e.flac",
-        "c_d_e.wav": "c\\d\\e.wav",
-        "f_g/h": "f\\g/h.wav",
-        "_j": "\\j.wav",
-    }
-    assert manifest.scan(tmp_path) == found
-    manifest.write(tmp_path / "m.jsonl", found)
-    assert ids(manifest.read(tmp_path / "m.jsonl")) == ids(found)
-    single, _ = manifest.build(tmp_path / "a\\b.wav", probe=True)
-    assert (ids(single), single[0].path) == (["a_b"], tmp_path / "a\\b.wav")
-
-
-def test_names_that_every_output_can_carry_are_ids_and_longer_ones_are_refused(tmp_path):
-    odd = ["x" * 246, "-a", "a:b", "*? '\"", "--out", "a.b.c", "~"]
-    put(tmp_path, *(f"{name}.wav" for name in odd))
-    assert ids(manifest.scan(tmp_path)) == sorted(odd)
-    put(tmp_path / "long", "x" * 247 + ".wav")
-    for source in (tmp_path, tmp_path / "long" / ("x" * 247 + ".wav")):
-        with pytest.raises(InputError, match="its name is too long for outputs: .* may have 246; shorten it") as caught:
-            manifest.build(source)
-        assert str(caught.value).startswith(f"{tmp_path / 'long'}")
-
-
-def test_linked_folders_are_followed_once(tmp_path):
-    put(tmp_path / "elsewhere", "a.wav")
-    put(tmp_path / "here", "b.wav")
-    (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "here" / "loop").symlink_to(tmp_path / "here")
-    assert ids(manifest.scan(tmp_path / "here")) == ["b", "link/a"]
-
-
-@pytest.mark.parametrize(
-    ("speaker_from", "speakers"),
-    [("none", [None, None, None]), ("parent", ["speech", "abi ŋ", "abi ŋ"]), ("prefix", ["kou", "abi", "mar tial"])],
-)
-def test_speakers(tmp_path, speaker_from, speakers):
-    put(tmp_path / "speech", "kou_2-x.wav", "l/abi ŋ/abi-1_2.wav", "l/abi ŋ/mar tial_1.wav")
-    assert [each.speaker for each in manifest.scan(tmp_path / "speech", speaker_from)] == speakers
-
-
-@pytest.mark.parametrize("name", ["tape1.wav", "_1.wav", "-1.wav"])
-def test_a_name_without_a_prefix_is_refused(tmp_path, name):
-    put(tmp_path, name)
-    with pytest.raises(InputError, match=f"{name}: no speaker before .*name it SPEAKER_"):
-        manifest.scan(tmp_path, "prefix")
-
-
-def test_unusable_folders(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(
-        InputError, match=r"no recordings in it; sound files end in \.wav, \.flac, \.ogg, \.opus, \.mp3"
-    ):
-        manifest.scan(tmp_path)
-    with pytest.raises(InputError, match="not a folder"):
-        manifest.scan(tmp_path / "notes.txt")
-    (tmp_path / os.fsdecode(b"caf\xe9.wav")).touch()
-    with pytest.raises(InputError, match="not UTF-8; rename the file"):
-        manifest.scan(tmp_path)
 
 
 def test_round_trip(tmp_path):
@@ -246,36 +135,40 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path):
 
 def test_build_takes_a_folder_a_manifest_or_a_file(tmp_path):
     put(tmp_path / "s", "abi_1.wav", "kou_1.wav")
-    folder, failed = manifest.build(tmp_path / "s", "prefix")
-    assert ([each.speaker for each in folder], failed) == (["abi", "kou"], [])
+    found = manifest.build(tmp_path / "s", "prefix")
+    folder = found.recordings
+    assert ([each.speaker for each in folder], found.failures) == (["abi", "kou"], [])
     assert folder[0].num_samples is None
-    assert [each.speaker for each in manifest.build(tmp_path / "s", "manifest")[0]] == [None, None]
-    single, _ = manifest.build(tmp_path / "s" / "abi_1.wav", "parent", probe=True)
-    assert single == [replace(folder[0], speaker="s", num_samples=1000, sample_rate=16000)]
+    assert [each.speaker for each in manifest.build(tmp_path / "s", "manifest").recordings] == [None, None]
+    single = manifest.build(tmp_path / "s" / "abi_1.wav", "parent", probe=True)
+    assert single.recordings == [replace(folder[0], speaker="s", num_samples=1000, sample_rate=16000)]
     manifest.write(tmp_path / "m.jsonl", folder)
     for speaker_from, speakers in [
         ("manifest", ["abi", "kou"]),
         ("parent", ["s", "s"]),
         ("none", [None, None]),
     ]:
-        assert [each.speaker for each in manifest.build(tmp_path / "m.jsonl", speaker_from)[0]] == speakers
+        assert [each.speaker for each in manifest.build(tmp_path / "m.jsonl", speaker_from).recordings] == speakers
 
 
 def test_probing_sets_bad_recordings_apart(tmp_path):
     put(tmp_path, "a.wav", "b.wav")
     (tmp_path / "c.wav").write_text("no sound at all")
-    good, bad = manifest.build(tmp_path, probe=True)
-    assert [(each.id, each.num_samples, each.sample_rate) for each in good] == [("a", 1000, 16000), ("b", 1000, 16000)]
-    assert [(each.id, str(error).split(":")[0]) for each, error in bad] == [("c", str(tmp_path / "c.wav"))]
+    found = manifest.build(tmp_path, probe=True)
+    assert [(each.id, each.num_samples, each.sample_rate) for each in found.recordings] == [
+        ("a", 1000, 16000),
+        ("b", 1000, 16000),
+    ]
+    assert [(name, reason.split(":")[0]) for name, reason in found.failures] == [("c", str(tmp_path / "c.wav"))]
     parts = [
         Recording(id="1", path=tmp_path / "a.wav", start=400),
         Recording(id="2", path=tmp_path / "a.wav", start=400, num_samples=601),
         Recording(id="3", path=tmp_path / "a.wav", sample_rate=8000),
     ]
     manifest.write(tmp_path / "m.jsonl", parts)
-    good, bad = manifest.build(tmp_path / "m.jsonl", "manifest", probe=True)
-    assert [(each.id, each.start, each.num_samples) for each in good] == [("1", 400, 600)]
-    assert ids(each for each, _ in bad) == ["2", "3"]
+    found = manifest.build(tmp_path / "m.jsonl", "manifest", probe=True)
+    assert [(each.id, each.start, each.num_samples) for each in found.recordings] == [("1", 400, 600)]
+    assert [name for name, _ in found.failures] == ["2", "3"]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +176,7 @@ def test_probing_sets_bad_recordings_apart(tmp_path):
     [
         ("absent", "none", "absent: not there"),
         ("notes.txt", "none", r"notes\.txt: not a folder, a manifest"),
-        ("a.wav", "folder", "--speaker-from folder: choose one of none, parent, prefix, manifest"),
+        ("a.wav", "folder", "--speaker-from folder: choose one of none, parent, top, prefix, manifest"),
         ("absent.jsonl", "manifest", "not there; make one"),
     ],
 )
@@ -292,3 +185,11 @@ def test_what_build_refuses(tmp_path, name, speaker_from, message):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=message):
         manifest.build(tmp_path / name, speaker_from)
+
+
+@pytest.mark.parametrize("pair", [("a", "a.wav/c"), ("x/a", "x/a.TextGrid/b/c")])
+def test_ids_whose_outputs_collide_are_refused(tmp_path, pair):
+    put(tmp_path, "a.wav")
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps({"id": id_, "audio": "a.wav"}) + "\n" for id_ in pair))
+    with pytest.raises(InputError, match=f"m.jsonl: ids {pair[0]} and {pair[1]} cannot lie in one output"):
+        manifest.read(tmp_path / "m.jsonl")

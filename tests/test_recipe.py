@@ -173,13 +173,18 @@ def test_splits_and_speakers_choose_recordings(tmp_path, tiny_corpus):
     ]
     path = tmp_path / "m.jsonl"
     path.write_text("".join(lines))
-    assert [r.id for r in select(DataConfig(recordings=str(path)))] == ["0", "2"]
-    assert [r.id for r in select(DataConfig(recordings=str(path), split="all", speakers=("b",)))] == ["1", "2"]
+    assert [r.id for r in select(DataConfig(recordings=str(path))).recordings] == ["0", "2"]
+    assert [r.id for r in select(DataConfig(recordings=str(path), split="all", speakers=("b",))).recordings] == [
+        "1",
+        "2",
+    ]
     with pytest.raises(InputError, match=r"no recording of split 'test' by a; change data\.split or data\.speakers"):
-        select(DataConfig(recordings=str(path), split="test", speakers=("a",))) and select(
+        select(DataConfig(recordings=str(path), split="test", speakers=("a",))).recordings and select(
             DataConfig(recordings=str(path), split="test")
         )
-    assert len(select(DataConfig(recordings=str(tiny_corpus)))) == 6  # a folder has no splits and names nobody
+    assert (
+        len(select(DataConfig(recordings=str(tiny_corpus))).recordings) == 6
+    )  # a folder has no splits and names nobody
 
 
 def test_who_is_not_named_is_one_speaker():
@@ -189,7 +194,7 @@ def test_who_is_not_named_is_one_speaker():
 
 def test_classical_units_are_fitted_on_the_frames_within_segments(tmp_path, tiny_corpus):
     recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus)
-    recordings = select(recipe.data)
+    recordings = select(recipe.data).recordings
     settings = PipelineConfig(quantizer=KMeansConfig(num_units=5), time_reduction=2)
     segments = {recording.id: [Segment(1600, 9600)] for recording in recordings}
     encoder, run = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run", segments=segments)
@@ -236,7 +241,7 @@ def test_features_of_a_corpus_have_mean_zero_and_deviation_one(tiny_bundle):
 def test_statistics_of_the_corpus_are_in_the_bundle(tmp_path, tiny_corpus):
     recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus / "manifest.jsonl")
     settings = replace(recipe.encoder, normalization="corpus")
-    encoder, _ = fit_encoder(select(recipe.data), settings, TrainConfig(steps=1), tmp_path / "run")
+    encoder, _ = fit_encoder(select(recipe.data).recordings, settings, TrainConfig(steps=1), tmp_path / "run")
     frames = np.concatenate(packed(tmp_path / "run" / "features")).astype(np.float64)
     np.testing.assert_allclose(frames.mean(0), 0, atol=2e-3)
     np.testing.assert_allclose(frames.std(0), 1, atol=5e-3)
@@ -248,7 +253,7 @@ def test_statistics_of_the_corpus_are_in_the_bundle(tmp_path, tiny_corpus):
 def test_a_mixture_that_needs_fewer_components_than_it_may_have_comes_back(tmp_path, tiny_corpus):
     recipe = encoder_recipe(tmp_path / "e.toml", tiny_corpus / "manifest.jsonl")
     settings = PipelineConfig(quantizer=DPGMMConfig(num_units=60))
-    recordings = select(recipe.data)
+    recordings = select(recipe.data).recordings
     encoder, _ = fit_encoder(recordings, settings, TrainConfig(steps=1), tmp_path / "run")
     assert encoder.sizes[0] < 60
     write_encoder(tmp_path / "bundle", encoder, recordings, TrainConfig())

@@ -23,6 +23,7 @@ from protophone.errors import InputError, ProtophoneError, UnitsError
 from protophone.files import id_fault, inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
 from protophone.model import Heard, Model
+from protophone.names import refuse_collisions
 from protophone.progress import Advance, Stage, portion, silent
 from protophone.store import UnitRecord, UnitsWriter, write_features
 from protophone.tape import Tape, seconds_of
@@ -84,6 +85,7 @@ def encode_corpus(
     folder = Path(folder)
     if not recordings:
         raise InputError(f"{folder}: nothing to write there, for no recording is left; is the split the right one?")
+    refuse_collisions(folder, [recording.id for recording in recordings])
     if not beside and not (folder / "index.json").is_file():
         refuse_existing(folder)
     settings = {"bundle": model.encoder.codebook.hash, "recordings": len(recordings), "files": _identity(recordings)}
@@ -128,6 +130,7 @@ def decode_corpus(
     """
     folder = Path(folder)
     records = list(records)
+    refuse_collisions(folder, [record.id for record in records])
     index = folder / "sounds.json"
     wanted = {
         "bundle": model.encoder.codebook.hash,

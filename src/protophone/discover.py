@@ -5,7 +5,7 @@ Every stage leaves its result in the output folder and is skipped when that is t
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,17 +14,19 @@ from protophone import audio
 from protophone.bundle import Bundle
 from protophone.corpus import check_failures, encode_corpus
 from protophone.curriculum import DiscoverConfig, Plan, learn_entropy, learn_pitch, learn_units, learn_voice
-from protophone.errors import InputError, ProtophoneError
+from protophone.errors import InputError
 from protophone.figures import check_references, figures
 from protophone.files import inside, read_json, refuse_existing, write_json
 from protophone.findings import annotate, page
 from protophone.fit import speakers_of
+from protophone.folder import Listing
 from protophone.manifest import build, write
 from protophone.model import Model, load
 from protophone.progress import Advance, Unit
 from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
 from protophone.survey import RATE, HeldOut, Survey, listen
+from protophone.tape import seconds_of
 from protophone.types import Recording
 
 __all__ = ["LEAST_MINUTES", "LEAST_STEPS", "DiscoverConfig", "Watcher", "discover"]
@@ -64,23 +66,28 @@ def discover(
     """
     source, out = Path(source), Path(out)
     begun = _begin(out, source, options)
-    found, _ = build(source, options.speaker_from)
+    listing = build(source, options.speaker_from)
+    found = listing.recordings
     check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
-    plan = Plan.of(_minutes(found), options)
+    seconds = seconds_of(found)
+    plan = Plan.of(sum(seconds.values()) / 60, options)
     whole = max(1, round(plan.whole))
     watcher.say(f"{len(found)} recordings; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}")
+
+    for line in listing.lines(seconds):
+        watcher.say(line)
 
     def begin() -> None:
         write_json(out / "discover.json", begun)
 
     survey = listen(source, found, out / "work" / "survey.json", begin, watcher.stage)
     write(out / "manifest.jsonl", survey.recordings)
-    warnings = _warnings(survey, len(found), options)
+    warnings = [*listing.warnings, *_warnings(survey, listing, options)]
     watcher.say(
         f"{survey.minutes:.1f} minutes, {survey.speech_minutes:.1f} of speech, "
         f"{len(speakers_of(survey.recordings))} speakers"
     )
-    for warning in warnings:
+    for warning in warnings[len(listing.warnings) :]:
         watcher.say(f"warning: {warning}")
     if not (out / "bundle" / "bundle.json").exists():
         learn_units(survey, plan, options, out, watcher.stage)
@@ -104,7 +111,7 @@ def discover(
     by_id = {recording.id: recording for recording in survey.recordings}
     annotate(records, by_id, survey.segments, out)
     spoken = [_speak(model, held, records, out) for held in survey.held_out]
-    failures = [*survey.failures, *done.failures]
+    failures = [*listing.failures, *survey.failures, *done.failures]
     document = {
         "options": asdict(options),
         "corpus": {
@@ -115,6 +122,7 @@ def discover(
         },
         "warnings": warnings,
         "failures": [{"file": name, "reason": reason} for name, reason in failures],
+        "passed": [asdict(each) for each in listing.passed],
         "held_out": [recording.id for recording, _ in spoken],
         **figures(records, model, items=items, alignment=alignment, tier=tier),
     }
@@ -122,7 +130,7 @@ def discover(
     write_report(out / "report.html", page(document, records, by_id, survey.segments, spoken, model, out))
     for _, reason in failures:
         watcher.say(f"left out: {reason}")
-    check_failures(failures, len(found), options.max_bad)
+    check_failures(failures, len(found) + len(listing.failures), options.max_bad)
     return out / "report.html"
 
 
@@ -140,18 +148,10 @@ def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
     return wanted
 
 
-def _minutes(found: Sequence[Recording]) -> float:
-    """How long the recordings last, by their headers; what has none that can be read counts nothing here."""
-    seconds = 0.0
-    for recording in found:
-        with suppress(ProtophoneError):
-            info = audio.probe(recording.path)
-            seconds += audio.extent(recording, info)[1] / info.sample_rate
-    return seconds / 60
-
-
-def _warnings(survey: Survey, found: int, options: DiscoverConfig) -> list[str]:
+def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig) -> list[str]:
     warnings = []
+    failures = [*listing.failures, *survey.failures]
+    found = len(listing.recordings) + len(listing.failures)
     if survey.speech_minutes < LEAST_MINUTES:
         warnings.append(
             f"{survey.speech_minutes:.1f} minutes of speech is little: below {LEAST_MINUTES:g} minutes units follow "
@@ -159,10 +159,10 @@ def _warnings(survey: Survey, found: int, options: DiscoverConfig) -> list[str]:
         )
     if options.speaker_from == "none":
         warnings.append("everything counts as one speaker; with several, say where they are named: --speaker-from")
-    if len(survey.failures) > options.max_bad * found:
+    if len(failures) > options.max_bad * found:
         warnings.append(
-            f"{len(survey.failures)} of {found} recordings cannot be used, more than --max-bad {options.max_bad:g} "
-            f"allows, so the command will end with an error; the first: {survey.failures[0][1]}"
+            f"{len(failures)} of {found} recordings cannot be used, more than --max-bad {options.max_bad:g} "
+            f"allows, so the command will end with an error; the first: {failures[0][1]}"
         )
     return warnings
 

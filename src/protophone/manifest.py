@@ -2,79 +2,55 @@
 
 import json
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from protophone import audio
 from protophone.errors import AudioError, InputError
-from protophone.files import id_fault, read_text, write_text
+from protophone.files import check_regular, id_fault, read_text, write_text
+from protophone.folder import Listing, identifier, scan
+from protophone.names import collision
+from protophone.speakers import SpeakerFrom, check_choice, doubts, speaker_of
 from protophone.types import Recording
 
-__all__ = ["SpeakerFrom", "build", "read", "scan", "write"]
-
-SpeakerFrom = Literal["none", "parent", "prefix", "manifest"]
+__all__ = ["SpeakerFrom", "build", "read", "write"]
 
 _TEXT_KEYS = ("speaker", "split", "language", "text")
 _COUNT_KEYS = {"start": 0, "num_samples": 1, "sample_rate": 1}  # and the least each may be
 _SOUNDS = ".wav, .flac, .ogg, .opus, .mp3, .m4a and so on (docs/recordings.md)"
 
 
-def build(
-    source: str | Path, speaker_from: SpeakerFrom = "none", *, probe: bool = False
-) -> tuple[list[Recording], list[tuple[Recording, AudioError]]]:
-    """The recordings of a folder, of a manifest (``.jsonl``), or of one sound file; and those that cannot be used.
+def build(source: str | Path, speaker_from: SpeakerFrom = "none", *, probe: bool = False) -> Listing:
+    """List the recordings of a folder, of a manifest (``.jsonl``), or of one sound file, and the files left out.
 
     Speakers are as the manifest says (``manifest``; a folder or a file then names none), or from places and names, as
-    in ``scan``. With ``probe``, headers are read: ``num_samples`` and ``sample_rate`` are filled in, and a recording
-    whose file is not sound, or ends too early, goes to the second list with the error. Without, that list is empty.
+    in ``speaker_of``. With ``probe``, headers are read: ``num_samples`` and ``sample_rate`` are filled in, and a
+    recording whose file is not sound, or ends too early, goes to the failures.
     """
     source = Path(source)
-    if speaker_from not in get_args(SpeakerFrom):
-        raise InputError(f"--speaker-from {speaker_from}: choose one of {', '.join(get_args(SpeakerFrom))}")
-    is_manifest = source.suffix.lower() == ".jsonl" and not source.is_dir()
-    if is_manifest:
+    check_choice(speaker_from)
+    check_regular(source)
+    if source.suffix.lower() == ".jsonl" and not source.is_dir():
         recordings = read(source)
         if speaker_from != "manifest":
-            recordings = [replace(each, speaker=_speaker(each.path, speaker_from)) for each in recordings]
+            named = (replace(each, speaker=speaker_of(each.path, speaker_from, source.parent)) for each in recordings)
+            recordings = list(named)
+        listing = Listing(recordings, warnings=doubts(recordings, speaker_from, source.parent))
     elif source.is_dir():
-        recordings = scan(source, speaker_from)
+        listing = scan(source, speaker_from)
     elif not source.exists():
         raise InputError(f"{source}: not there; name a folder of recordings, a manifest, or a recording")
     elif source.suffix.lower() in audio.EXTENSIONS:
-        name = _plain(_identifier(Path(source.name)), ())
-        recordings = [_found(name[: -len(source.suffix)], source, speaker_from)]
+        name = identifier(Path(source.name))[: -len(source.suffix)]
+        if fault := id_fault(name):
+            raise InputError(f"{source}: its name {fault}")
+        listing = Listing([Recording(id=name, path=source, speaker=speaker_of(source, speaker_from, source.parent))])
     else:
         raise InputError(f"{source}: not a folder, a manifest (.jsonl) or a recording ({_SOUNDS}); name one of these")
-    return _probed(recordings) if probe else (recordings, [])
-
-
-def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> list[Recording]:
-    """Every recording in ``folder`` and the folders in it, in the order of their names; hidden ones are skipped.
-
-    The id is the path from ``folder`` without the suffix, with "_" for a backslash; files that differ in nothing else
-    keep theirs. The speaker is the name of the folder a file lies in (``parent``) or what its name has before the first
-    ``_`` or ``-`` (``prefix``).
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: not a folder; name the folder that holds the recordings")
-    paths: dict[str, Path] = {}
-    for path in _sounds(folder):
-        twin = paths.setdefault(_identifier(path.relative_to(folder)), path)
-        if twin != path:
-            raise InputError(f"{path}: its name differs from another's only in how accents are coded; rename one")
-    if not paths:
-        raise InputError(f"{folder}: no recordings in it; sound files end in {_SOUNDS}")
-    for full in [full for full in sorted(paths) if "\\" in full]:
-        paths[_plain(full, paths)] = paths.pop(full)
-    ids = {full: full[: -len(path.suffix)] for full, path in paths.items()}
-    while repeated := {id_ for id_, count in Counter(ids.values()).items() if count > 1}:
-        ids = {full: full if id_ in repeated else id_ for full, id_ in ids.items()}
-    return [_found(ids[full], paths[full], speaker_from) for full in sorted(paths)]
+    return _probed(listing) if probe else listing
 
 
 def read(path: str | Path) -> list[Recording]:
@@ -99,6 +75,11 @@ def read(path: str | Path) -> list[Recording]:
         seen[recording.id] = number
     if not recordings:
         raise InputError(f"{path}: no recordings in it; make one with: protophone manifest FOLDER {path}")
+    if clash := collision(recordings):
+        raise InputError(
+            f"{path}: ids {clash[0]} and {clash[1]} cannot lie in one output, where a file of the first would be a "
+            "folder of the second; rename one"
+        )
     return list(recordings.values())
 
 
@@ -160,12 +141,12 @@ def _recording(line: str, folder: Path, where: str) -> Recording:
     return Recording(id=row["id"], path=path, extra=extra, **known)
 
 
-def _probed(recordings: list[Recording]) -> tuple[list[Recording], list[tuple[Recording, AudioError]]]:
+def _probed(listing: Listing) -> Listing:
     """Recordings with their lengths and rates, and those whose headers do not allow them; each file is opened once."""
     headers: dict[Path, audio.AudioInfo | AudioError] = {}
     good: list[Recording] = []
-    bad: list[tuple[Recording, AudioError]] = []
-    for recording in recordings:
+    bad: list[tuple[str, str]] = []
+    for recording in listing.recordings:
         if recording.path not in headers:
             try:
                 headers[recording.path] = audio.probe(recording.path)
@@ -173,75 +154,12 @@ def _probed(recordings: list[Recording]) -> tuple[list[Recording], list[tuple[Re
                 headers[recording.path] = error
         header = headers[recording.path]
         if isinstance(header, AudioError):
-            bad.append((recording, header))
+            bad.append((recording.id, str(header)))
             continue
         try:
             _, count = audio.extent(recording, header)
         except AudioError as error:
-            bad.append((recording, error))
+            bad.append((recording.id, str(error)))
         else:
             good.append(replace(recording, num_samples=count, sample_rate=header.sample_rate))
-    return good, bad
-
-
-def _sounds(folder: Path) -> list[Path]:
-    """Sound files under ``folder``; links to folders are followed, each folder once."""
-    found = []
-    visited = set()
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
-        real = os.path.realpath(place)
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place, name) for name in files if not name.startswith(".")]
-    return [path for path in sorted(found) if path.suffix.lower() in audio.EXTENSIONS]
-
-
-def _unreadable(error: OSError) -> None:
-    raise InputError(f"{error.filename}: a folder that cannot be read ({error.strerror}); change its permissions")
-
-
-def _identifier(path: Path) -> str:
-    """A relative path as an id: "/" between parts, composed letters (NFC), so that ids are equal on every system."""
-    return unicodedata.normalize("NFC", _utf8(path.as_posix()))
-
-
-def _plain(full: str, taken: Container[str]) -> str:
-    """A file's identifier with "_" for a backslash, which some systems part folders by, unlike those ``taken``."""
-    stem, dot, suffix = full.replace("\\", "_").rpartition(".")
-    while stem + dot + suffix in taken:
-        stem += "_"
-    return stem + dot + suffix
-
-
-def _found(id_: str, path: Path, speaker_from: SpeakerFrom) -> Recording:
-    """The recording in a file; ``InputError`` where its name can be no id."""
-    if fault := id_fault(id_):
-        raise InputError(f"{path}: its name {fault}")
-    return Recording(id=id_, path=path, speaker=_speaker(path, speaker_from))
-
-
-def _utf8(name: str) -> str:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{name!r}: this name is not UTF-8; rename the file") from None
-    return name
-
-
-def _speaker(path: Path, speaker_from: SpeakerFrom) -> str | None:
-    """Whom a file's place or name says it is by; ``None`` where that was not asked for."""
-    if speaker_from == "parent":
-        return _identifier(Path(path.absolute().parent.name))
-    if speaker_from == "prefix":
-        stem = _identifier(Path(path.stem))
-        cuts = [at for at in (stem.find("_"), stem.find("-")) if at >= 0]
-        if not cuts or min(cuts) == 0:
-            raise InputError(
-                f'{path}: no speaker before a first "_" or "-" in its name; name it SPEAKER_{path.name}, '
-                "or take speakers from somewhere else (--speaker-from)"
-            )
-        return stem[: min(cuts)]
-    return None
+    return replace(listing, recordings=good, failures=[*listing.failures, *bad])

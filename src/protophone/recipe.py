@@ -6,7 +6,7 @@ an entropy model of its units. All go on where they were interrupted.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from protophone.features.pitch import PitchConfig
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
+from protophone.folder import Listing
 from protophone.manifest import build
 from protophone.melody import fit_pitch
 from protophone.model import Model
@@ -130,14 +131,23 @@ def run_recipe(
     *,
     stage: Stage = silent,
     failures: list[tuple[str, str]] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Trains what ``recipe`` says in ``folder``; the bundle written or, but for encoders, that it was put into.
 
     Recordings that cannot be used are left out and appended to ``failures``; without such a list the first is raised.
+    ``say`` is called with a line for other files that are left out.
     ``InputError`` when ``folder`` holds something else.
     """
     folder = Path(folder)
-    recordings = select(recipe.data)
+    listing = select(recipe.data)
+    recordings = listing.recordings
+    if failures is None and listing.failures:
+        raise InputError(listing.failures[0][1])
+    if failures is not None:
+        failures += listing.failures
+    for each in listing.passed:
+        say(each.line())
     kept = folder / "recipe.toml"
     if not kept.is_file():
         refuse_existing(folder)
@@ -261,12 +271,12 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def select(data: DataConfig) -> list[Recording]:
+def select(data: DataConfig) -> Listing:
     """The recordings a recipe names; ``InputError`` where none is left."""
-    found, _ = build(data.recordings, "manifest")
+    listing = build(data.recordings, "manifest")
     kept = [
         recording
-        for recording in found
+        for recording in listing.recordings
         if (data.split == "all" or recording.split in {None, data.split})
         and (data.speakers is None or recording.speaker in data.speakers)
     ]
@@ -276,7 +286,7 @@ def select(data: DataConfig) -> list[Recording]:
             + (f" by {', '.join(data.speakers)}" if data.speakers else "")
             + "; change data.split or data.speakers"
         )
-    return kept
+    return replace(listing, recordings=kept)
 
 
 def write_encoder(folder: Path, encoder: Encoder, recordings: Sequence[Recording], training: TrainConfig) -> None:

@@ -2,10 +2,12 @@
 
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
+from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from protophone import __version__
 from protophone.cli.codec import compress, decompress
@@ -15,6 +17,7 @@ from protophone.cli.evaluate import compare, evaluate
 from protophone.cli.info import info
 from protophone.cli.train import train
 from protophone.errors import ProtophoneError
+from protophone.names import printable
 
 __all__ = ["app", "main"]
 
@@ -29,19 +32,26 @@ for command in (discover, encode, decode, convert, compress, decompress, evaluat
     app.command(command)
 
 
+class _Stopped(KeyboardInterrupt):
+    """A signal that ends the command, its number the argument."""
+
+
 def main() -> None:
-    """Runs the command line: 0 done, 1 with one line for a fault the user can mend, 2 for a wrong call."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing half-written is left
-    for stream in (sys.stdout, sys.stderr):  # a file's name may be any bytes
+    """Run the command line: 0 done, 1 with one line for a fault the user can mend, 2 for a wrong call."""
+    for name in ("SIGTERM", "SIGHUP"):  # so that nothing half-written is left
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
+            signal.signal(number, _stop)
+    for stream in (sys.stdout, sys.stderr):  # an encoding may lack what a name has
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(exit_on_error=False, print_error=True)
+        app(exit_on_error=False, print_error=False)
     except ProtophoneError as error:
         _give_up(str(error))
-    except KeyboardInterrupt:
-        print("protophone: stopped; give the same command again", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if isinstance(stop, _Stopped) else signal.SIGINT
+        _give_up("stopped; give the same command again", 128 + number)
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a file that may not be read, a disk that is gone: the user's to mend
@@ -51,13 +61,16 @@ def main() -> None:
         if isinstance(error, RuntimeError) and not short:
             raise
         _give_up(f"not enough memory ({str(error)[:200]}); make the batch, the crop or the network smaller")
-    except Exception as error:  # a wrong call, already printed by cyclopts
-        if type(error).__module__.startswith("cyclopts"):
-            sys.exit(2)
-        raise
+    except CycloptsError as error:
+        _give_up(str(error), 2)
 
 
-def _give_up(message: str) -> NoReturn:
-    """One line on standard error, whatever the message quotes, and exit 1."""
-    print(f"protophone: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(1)
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    raise _Stopped(number)
+
+
+def _give_up(message: str, code: int = 1) -> NoReturn:
+    """One line on standard error, whatever the message quotes, and the exit code."""
+    with suppress(OSError):  # a terminal that is gone
+        print(f"protophone: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
+    sys.exit(code)

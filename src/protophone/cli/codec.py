@@ -36,6 +36,7 @@ def compress(
     from dataclasses import replace
 
     from protophone import audio
+    from protophone.cli.terminal import answer
     from protophone.codec import check_name, pack, read_entropy
     from protophone.errors import InputError
     from protophone.files import atomic, refuse_file, refuse_unwritable
@@ -58,7 +59,7 @@ def compress(
     with atomic(out) as temporary:
         temporary.write_bytes(data)
     seconds = units.num_samples / model.sample_rate
-    print(f"{out}: {len(data)} bytes, {8 * len(data) / seconds:.0f} bit/s over {seconds:.1f} s")
+    answer(f"{out}: {len(data)} bytes, {8 * len(data) / seconds:.0f} bit/s over {seconds:.1f} s")
 
 
 def decompress(
@@ -81,6 +82,7 @@ def decompress(
 
     """
     from protophone import audio
+    from protophone.cli.terminal import answer
     from protophone.codec import read_entropy, read_packed, unpack
     from protophone.errors import InputError
     from protophone.files import refuse_file
@@ -101,4 +103,4 @@ def decompress(
     with audio.writing(out, model.sample_rate) as add:
         for part in model.speak_stream(units, voice):
             add(part)
-    print(f"{out}: {units.num_samples / model.sample_rate:.1f} s")
+    answer(f"{out}: {units.num_samples / model.sample_rate:.1f} s")

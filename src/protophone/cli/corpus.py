@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 __all__ = ["convert", "decode", "encode", "manifest"]
 
-SpeakerFrom = Literal["none", "parent", "prefix", "manifest"]
+SpeakerFrom = Literal["none", "parent", "top", "prefix", "manifest"]
 
 
 def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "none") -> None:
@@ -16,25 +16,31 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
     Parameters
     ----------
     recordings
-        A folder; every WAV, FLAC, Ogg, Opus or MP3 file below it.
+        A folder; every sound file below it.
     out
         The manifest to write, a .jsonl file.
     speaker_from
-        Where a recording's speaker is named: nowhere, the folder it lies in, or its file name up to the first - or _.
+        Where a recording's speaker is named: nowhere, the folder it lies in (parent), the first folder below the
+        source (top), or its file name up to the first - or _ (prefix).
 
     """
-    from protophone.cli.progress import left_out
+    from protophone.cli.terminal import answer, introduce, left_out
     from protophone.errors import InputError
-    from protophone.files import refuse_file
+    from protophone.files import refuse_file, refuse_unwritable
     from protophone.manifest import build, write
+    from protophone.tape import seconds_of
 
+    if out.suffix.lower() != ".jsonl":
+        raise InputError(f"{out}: a manifest is written as .jsonl; choose this suffix")
+    refuse_unwritable(out)
     refuse_file(out)
-    found, failures = build(recordings, speaker_from, probe=True)
-    left_out((recording.id, str(error)) for recording, error in failures)
-    if not found:
+    listing = build(recordings, speaker_from, probe=True)
+    introduce(listing, seconds_of(listing.recordings))
+    left_out(listing.failures)
+    if not listing.recordings:
         raise InputError(f"{recordings}: none of its recordings can be used, so no manifest was written")
-    write(out, found)
-    print(f"{out}: {len(found)} recordings")
+    write(out, listing.recordings)
+    answer(f"{out}: {len(listing.recordings)} recordings")
 
 
 def encode(
@@ -62,7 +68,8 @@ def encode(
     form
         units: units.jsonl; shards: for large corpora; zerospeech: one vector a line; npy: one array a recording.
     speaker_from
-        Where speakers are named, for a folder.
+        Where speakers are named: in a manifest, nowhere, the folder a recording lies in (parent), the first folder
+        below the source (top), or its file name up to the first - or _ (prefix).
     split
         Only this split of a manifest.
     max_bad
@@ -71,24 +78,30 @@ def encode(
         cpu, cuda or another torch device.
 
     """
-    from protophone.cli.progress import bar, left_out
+    from protophone.cli.progress import bar
+    from protophone.cli.terminal import answer, introduce, left_out
     from protophone.corpus import check_failures, encode_corpus
     from protophone.errors import InputError
     from protophone.files import refuse_existing
+    from protophone.locks import sole_writer
     from protophone.manifest import build
     from protophone.model import load
+    from protophone.tape import seconds_of
 
     if not 0 <= max_bad <= 1:  # nor is NaN
         raise InputError(f"--max-bad {max_bad:g}: must be a share, from 0 to 1; for 5 of 100 recordings give 0.05")
-    if not (out / "index.json").is_file():
-        refuse_existing(out)
-    model = load(bundle, device=device)
-    found, _ = build(recordings, speaker_from)
-    found = [recording for recording in found if split is None or recording.split == split]
-    done = encode_corpus(model, found, out, form=form, stage=bar)
-    left_out(done.failures)
-    print(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
-    check_failures(done.failures, len(found), max_bad)
+    with sole_writer(out):
+        if not (out / "index.json").is_file():
+            refuse_existing(out)
+        model = load(bundle, device=device)
+        listing = build(recordings, speaker_from)
+        introduce(listing, seconds_of(listing.recordings) if speaker_from in {"parent", "top", "prefix"} else {})
+        found = [recording for recording in listing.recordings if split is None or recording.split == split]
+        done = encode_corpus(model, found, out, form=form, stage=bar)
+        failures = [*listing.failures, *done.failures]
+        left_out(failures)
+        answer(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
+        check_failures(failures, len(found) + len(listing.failures), max_bad)
 
 
 def decode(
@@ -130,18 +143,21 @@ def decode(
 
     """
     from protophone.cli.progress import bar
+    from protophone.cli.terminal import answer
     from protophone.corpus import decode_corpus
     from protophone.delivery import Delivery
+    from protophone.locks import sole_writer
     from protophone.model import load
     from protophone.store import read_units
 
     _check_who_speaks(voice, like)
     delivery = Delivery(pitch, rate)
-    model = load(bundle, device=device, vocoder=vocoder)
-    records = list(read_units(units))
-    target = voice if like is None else model.heard(like)
-    done = decode_corpus(model, records, out, voice=target, delivery=delivery, stage=bar)
-    print(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
+    with sole_writer(out):
+        model = load(bundle, device=device, vocoder=vocoder)
+        records = list(read_units(units))
+        target = voice if like is None else model.heard(like)
+        done = decode_corpus(model, records, out, voice=target, delivery=delivery, stage=bar)
+        answer(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
 
 
 def convert(
@@ -186,6 +202,7 @@ def convert(
 
     """
     from protophone import audio
+    from protophone.cli.terminal import answer
     from protophone.delivery import Delivery
     from protophone.files import refuse_file
     from protophone.model import load
@@ -203,7 +220,7 @@ def convert(
         for part in parts:
             add(part)
             count += len(part)
-    print(f"{out}: {count / model.sample_rate:.1f} s")
+    answer(f"{out}: {count / model.sample_rate:.1f} s")
 
 
 def _check_who_speaks(voice: str | None, like: Path | None) -> None:

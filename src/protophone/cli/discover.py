@@ -12,7 +12,7 @@ def discover(
     *,
     out: Path,
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae",
-    speaker_from: Literal["none", "parent", "prefix", "manifest"] = "none",
+    speaker_from: Literal["none", "parent", "top", "prefix", "manifest"] = "none",
     minutes: float | None = None,
     units: int = 256,
     time_reduction: Literal[1, 2, 4, 8] = 4,
@@ -34,7 +34,8 @@ def discover(
     system
         How units are learned.
     speaker_from
-        Where a recording's speaker is named: nowhere, its folder, its file name up to the first - or _, a manifest.
+        Where a recording's speaker is named: nowhere, the folder it lies in (parent), the first folder below the
+        source (top), its file name up to the first - or _ (prefix), or a manifest.
     minutes
         How long everything may take; without it as long as the recordings last, 90 minutes at most.
     units
@@ -57,9 +58,11 @@ def discover(
 
     """
     from protophone.cli.progress import Terminal
+    from protophone.cli.terminal import answer
     from protophone.config import build
     from protophone.discover import DiscoverConfig
     from protophone.discover import discover as run
+    from protophone.locks import sole_writer
 
     values = {
         "system": system,
@@ -72,5 +75,6 @@ def discover(
         "device": device,
     }
     options = build(DiscoverConfig, values, source="discover")
-    page = run(recordings, out, options, Terminal(), items=items, alignment=alignment, tier=tier)
-    print(f"{page}: open it in a browser")
+    with sole_writer(out):
+        page = run(recordings, out, options, Terminal(), items=items, alignment=alignment, tier=tier)
+    answer(f"{page}: open it in a browser")

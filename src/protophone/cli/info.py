@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 from protophone.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from protophone.bundle import Bundle
 
 __all__ = ["info"]
@@ -33,33 +31,29 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
         raise InputError(f"--bundle {bundle}: goes with a .ppn file; to show a bundle, give it alone")
     from json import dumps
 
-    from rich.table import Table
-
     from protophone.bundle import Bundle
+    from protophone.cli.terminal import answer_json, answer_table
     from protophone.model import DEFAULT_BUNDLE
 
     found = Bundle(source or DEFAULT_BUNDLE)
     if json:
-        print(dumps({**found.facts, "voices": found.voices}, indent=1, ensure_ascii=False))
+        answer_json(dumps({**found.facts, "voices": found.voices}, indent=1, ensure_ascii=False))
         return
     facts = found.facts["encoder"]
-    table = Table(title=str(found.folder), show_header=False)
     rate = facts["sample_rate"] / facts["hop"]
-    table.add_row("system", _system(found))
-    table.add_row("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}")
-    table.add_row("normalised by", facts["normalization"])
-    for name, value in _lookaheads(found).items():
-        table.add_row(f"look-ahead, {name}", value)
+    rows = [
+        ("system", _system(found)),
+        ("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}"),
+        ("normalised by", facts["normalization"]),
+        *((f"look-ahead, {name}", value) for name, value in _lookaheads(found).items()),
+    ]
     if "entropy" in found.parts:
-        table.add_row("packs", _packing(found.parts["entropy"], rate))
-    for name, voice in found.voices.items():
-        table.add_row(f"voice {name}", ", ".join(voice["speakers"]))
-    for name, value in found.facts.get("training", {}).items():
-        table.add_row(name, str(value))
-    for name, value in found.facts.get("figures", {}).items():
-        table.add_row(name, str(value))
-    table.add_row("licence", str(found.facts.get("licence", "not stated")))
-    _print(table)
+        rows.append(("packs", _packing(found.parts["entropy"], rate)))
+    rows += [(f"voice {name}", ", ".join(voice["speakers"])) for name, voice in found.voices.items()]
+    for part in ("training", "figures"):
+        rows += [(name, str(value)) for name, value in found.facts.get(part, {}).items()]
+    rows.append(("licence", str(found.facts.get("licence", "not stated"))))
+    answer_table(str(found.folder), (), rows, width=120)
 
 
 def _lookaheads(bundle: "Bundle") -> dict[str, str]:
@@ -93,9 +87,8 @@ def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
     """Prints the bits of each stream of a .ppn file."""
     from json import dumps
 
-    from rich.table import Table
-
     from protophone.bundle import Bundle
+    from protophone.cli.terminal import answer, answer_json, answer_table
     from protophone.codec import describe, read_entropy, read_packed, unpack
     from protophone.model import DEFAULT_BUNDLE
 
@@ -107,20 +100,14 @@ def _info_of_packed(source: Path, bundle: Path | None, *, json: bool) -> None:
     voice = units.voice if isinstance(units.voice, str) else "none" if units.voice is None else "an embedding"
     if json:
         facts = {"bundle": entropy.id.hex(), "bytes": len(data), "seconds": seconds, "voice": voice, "bits": bits}
-        print(dumps(facts, indent=1, ensure_ascii=False))
+        answer_json(dumps(facts, indent=1, ensure_ascii=False))
         return
-    print(f"{source}: {seconds:.2f} s, voice {voice}, {len(data)} bytes, bundle {entropy.id.hex()}")
-    table = Table("stream", "bits", "bit/s")
-    for name, count in {**bits, "all": 8.0 * len(data)}.items():
-        table.add_row(name, f"{count:.1f}", f"{count / seconds:.1f}" if seconds else "")
-    _print(table)
-
-
-def _print(table: "Table") -> None:
-    """The table, its names as they are: what is in brackets is no markup."""
-    from rich.console import Console
-
-    Console(width=120, markup=False, highlight=False).print(table)
+    answer(f"{source}: {seconds:.2f} s, voice {voice}, {len(data)} bytes, bundle {entropy.id.hex()}")
+    rows = [
+        (name, f"{count:.1f}", f"{count / seconds:.1f}" if seconds else "")
+        for name, count in {**bits, "all": 8.0 * len(data)}.items()
+    ]
+    answer_table(None, ("stream", "bits", "bit/s"), rows, width=120)
 
 
 def _system(bundle: "Bundle") -> str:

@@ -2,29 +2,18 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from protophone.cli.terminal import console, say
+from protophone.names import printable
 from protophone.progress import Advance, Unit
 
-__all__ = ["Terminal", "bar", "left_out", "say"]
+__all__ = ["Terminal", "bar"]
 
-console = Console(stderr=True, highlight=False)
 _EVERY = 30  # seconds between lines if there is no terminal
-
-
-def say(text: str) -> None:
-    """A line on standard error, however long."""
-    console.print(text, markup=False, soft_wrap=True)
-
-
-def left_out(failures: Iterable[tuple[str, str]]) -> None:
-    """Names the recordings that could not be used, and why."""
-    for _, reason in failures:
-        say(f"left out: {reason}")
 
 
 @contextmanager
@@ -56,7 +45,7 @@ def bar(
             now = time.monotonic()
             own = (now - begun) * (total - done) / done if done else expected
             left, place = _left(own, later), _place(done, total, unit)
-            progress.update(task, completed=done, note=note, left=left, place=place)
+            progress.update(task, completed=done, note=printable(note), left=left, place=place)
             if not console.is_terminal and now - spoken > _EVERY:
                 spoken = now
                 say("; ".join(part for part in (f"{title}: {place}", left, note) if part))

@@ -28,12 +28,15 @@ def train(
         A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
 
     """
-    from protophone.cli.progress import bar, left_out
+    from protophone.cli.progress import bar
+    from protophone.cli.terminal import answer, left_out, say
+    from protophone.locks import sole_writer
     from protophone.recipe import load_recipe, run_recipe
 
     job = load_recipe(recipe, list(set_))
     folder = out or Path("runs") / recipe.stem
     failures: list[tuple[str, str]] = []
-    bundle = run_recipe(job, folder, stage=bar, failures=failures)
+    with sole_writer(folder):
+        bundle = run_recipe(job, folder, stage=bar, failures=failures, say=say)
     left_out(failures)
-    print(f"{bundle}: ready; protophone info {bundle}")
+    answer(f"{bundle}: ready; protophone info {bundle}")

@@ -20,7 +20,7 @@ from protophone.evaluate.references import check_references
 from protophone.evaluate.representation import representation
 from protophone.evaluate.results import Results, digest, refuse_others
 from protophone.evaluate.resynthesis import Measures, measure, pairs_of
-from protophone.evaluate.sources import recordings_of
+from protophone.evaluate.sources import listing_of, recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
 from protophone.evaluate.voices import persons_of
 from protophone.files import atomic, inside, read_json, refuse_existing, write_json, write_text
@@ -73,7 +73,7 @@ def evaluate_all(
     kept = out if work is None else Path(work)
     if not (out / "units").is_dir():
         refuse_existing(out)
-    found = recordings_of(recordings, split, speakers)
+    found, left_out = listing_of(recordings, split, speakers)
     check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
     others = recordings_of(recordings, None)
     persons_of(others, one_person)
@@ -98,6 +98,7 @@ def evaluate_all(
         | {"speakers": list(speakers), "like": like and str(like), "voice": voice, "vocoder": vocoder}
         | {"pitch": delivery.pitch, "rate": delivery.rate},
         hashes={role: digest(path) for role, path in read.items() if path is not None},
+        left_out=left_out,
     )
     done = encode_corpus(model, found, out / "units", stage=stage)
     if len(done.failures) == len(found):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from protophone.config import build
 from protophone.errors import ConfigError, InputError
@@ -118,7 +118,7 @@ def write_results(folder: str | Path, results: Results) -> Path:
         if figure.estimate is not None
     }
     with atomic(folder / "draws.safetensors") as temporary:
-        save_file(draws, temporary)
+        temporary.write_bytes(save(draws))
     write_text(folder / "results.md", results.markdown())
     write_json(path, results.as_dict() | {"draws": digest(folder / "draws.safetensors")})
     return path

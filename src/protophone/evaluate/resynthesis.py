@@ -13,7 +13,7 @@ from protophone.evaluate.pairs import Pair
 from protophone.evaluate.pitch import compare_pitch, load_tracker
 from protophone.evaluate.quality import compare_quality, settings_of_quality
 from protophone.evaluate.results import Results, digest, refuse_others
-from protophone.evaluate.sources import recordings_of
+from protophone.evaluate.sources import listing_of, recordings_of
 from protophone.evaluate.voices import compare_voices, persons_of
 from protophone.features.speaker import load_embedder
 from protophone.files import inside
@@ -68,7 +68,8 @@ def evaluate_resynthesis(
     title = f"resynthesis, {sounds}"
     if work is not None:
         refuse_others(work, title)
-    pairs, left_out = pairs_of(recordings_of(original, split), sounds, measures.missing)
+    found, left_out = listing_of(original, split)
+    pairs, absent = pairs_of(found, sounds, measures.missing)
     _check_judges(measures)
     others = recordings_of(measures.enrol or original, None) if measures.speaker else []
     settings = asdict(measures) | {"original": str(original), "sounds": str(sounds), "split": split}
@@ -76,7 +77,7 @@ def evaluate_resynthesis(
     results = Results(
         title=title,
         settings=settings,
-        left_out=left_out,
+        left_out=[*left_out, *absent],
         hashes={"original": digest(original), "sounds": digest(sounds)},
     )
     results.add(measure(pairs, others, measures, work=work, stage=stage))

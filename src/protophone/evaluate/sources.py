@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from protophone.errors import InputError
+from protophone.evaluate.figure import LeftOut
 from protophone.manifest import build
 from protophone.store import UnitRecord, read_units
 from protophone.types import Recording
 
-__all__ = ["recordings_of", "units_of"]
+__all__ = ["listing_of", "recordings_of", "units_of"]
 
 
 def units_of(path: str | Path) -> list[UnitRecord]:
@@ -26,14 +27,25 @@ def units_of(path: str | Path) -> list[UnitRecord]:
 
 def recordings_of(source: str | Path, split: str | None, speakers: Sequence[str] = ()) -> list[Recording]:
     """The recordings of a manifest, a folder or a file, of one ``split`` and of ``speakers`` where these are named."""
-    found, _ = build(source, "manifest")
-    kept = [recording for recording in found if split is None or recording.split == split]
+    return listing_of(source, split, speakers)[0]
+
+
+def listing_of(
+    source: str | Path, split: str | None, speakers: Sequence[str] = ()
+) -> tuple[list[Recording], list[LeftOut]]:
+    """Return what ``recordings_of`` returns, and the other files of a folder."""
+    listing = build(source, "manifest")
+    kept = [recording for recording in listing.recordings if split is None or recording.split == split]
     if not kept:
-        known = sorted({recording.split or "none" for recording in found})
+        known = sorted({recording.split or "none" for recording in listing.recordings})
         raise InputError(f"{source}: no recording in split {split}; its splits are: {', '.join(known)}")
     if silent := set(speakers) - {recording.speaker for recording in kept}:
         raise InputError(f"{source}: nothing by {', '.join(sorted(silent))} in split {split!r}; name others")
-    return [recording for recording in kept if not speakers or recording.speaker in speakers]
+    left_out = [LeftOut("files", each.count, each.reason, each.examples) for each in listing.passed]
+    if listing.failures:
+        examples = tuple(reason for _, reason in listing.failures[:3])
+        left_out.insert(0, LeftOut("recordings", len(listing.failures), "they cannot be used", examples))
+    return [recording for recording in kept if not speakers or recording.speaker in speakers], left_out
 
 
 def _expanded(record: UnitRecord) -> UnitRecord:

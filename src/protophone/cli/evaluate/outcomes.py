@@ -30,6 +30,7 @@ def submission(
         A folder with everything else that goes into it: its .yaml files, code, sounds.
 
     """
+    from protophone.cli.terminal import answer
     from protophone.errors import InputError
     from protophone.formats import read_arrays
     from protophone.formats.submission import validate_submission, write_submission
@@ -44,12 +45,12 @@ def submission(
     else:
         report = validate_submission(folder, form)
     for fault in report.faults:
-        print(fault)
+        answer(str(fault))
     if report.faults:
         raise InputError(f"{folder}: {len(report.faults)} faults, listed above; mend them before submitting")
-    print(f"{folder}: {report.files} files for {form}, no fault found")
+    answer(f"{folder}: {report.files} files for {form}, no fault found")
     for each in report.unchecked:
-        print(f"not checked: {each}")
+        answer(f"not checked: {each}")
 
 
 def compare(*results: Path, out: Path = Path("comparison")) -> None:
@@ -66,8 +67,10 @@ def compare(*results: Path, out: Path = Path("comparison")) -> None:
     from protophone.cli.tables import show_comparison
     from protophone.errors import InputError
     from protophone.evaluate.compare import systems_in, write_comparison
+    from protophone.locks import sole_writer
 
     if not results:
         raise InputError("no results to compare; name folders that protophone evaluate wrote with --out")
-    found, picture = write_comparison(out, systems_in(results))
+    with sole_writer(out):
+        found, picture = write_comparison(out, systems_in(results))
     show_comparison(found, out, picture)

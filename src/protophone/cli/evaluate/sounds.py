@@ -174,27 +174,29 @@ def everything(
     from protophone.cli.tables import show
     from protophone.delivery import Delivery
     from protophone.evaluate.everything import evaluate_all
+    from protophone.locks import sole_writer
 
-    results = evaluate_all(
-        bundle,
-        recordings,
-        out,
-        split=split,
-        speakers=speakers,
-        items=items,
-        alignment=alignment,
-        tier=tier,
-        asr=asr,
-        language=language,
-        embedder=embedder,
-        one_person=one_person,
-        voice=voice,
-        like=like,
-        delivery=Delivery(pitch),
-        vocoder=vocoder,
-        work=work,
-        seed=seed,
-        device=device,
-        stage=bar,
-    )
-    show(results, json=json, out=out)
+    with sole_writer(out):
+        results = evaluate_all(
+            bundle,
+            recordings,
+            out,
+            split=split,
+            speakers=speakers,
+            items=items,
+            alignment=alignment,
+            tier=tier,
+            asr=asr,
+            language=language,
+            embedder=embedder,
+            one_person=one_person,
+            voice=voice,
+            like=like,
+            delivery=Delivery(pitch),
+            vocoder=vocoder,
+            work=work,
+            seed=seed,
+            device=device,
+            stage=bar,
+        )
+        show(results, json=json, out=out)

@@ -75,6 +75,7 @@ def abx(
     from protophone.cli.tables import show
     from protophone.errors import InputError
     from protophone.evaluate.discrimination import evaluate_abx, write_cells
+    from protophone.evaluate.figure import LeftOut
     from protophone.evaluate.representation import representation
     from protophone.evaluate.results import Results, digest, refuse_others
 
@@ -83,11 +84,11 @@ def abx(
         refuse_others(out, title)
     if split is not None and recordings is None:
         raise InputError(f"--split {split}: of which recordings? give their manifest with --recordings")
-    found = None
+    found, left_out = None, list[LeftOut]()
     if recordings is not None:
-        from protophone.evaluate.sources import recordings_of  # which takes long, and features need it not
+        from protophone.evaluate.sources import listing_of  # which takes long, and features need it not
 
-        found = recordings_of(recordings, split)
+        found, left_out = listing_of(recordings, split)
     frames = representation(source, bundle=bundle, recordings=found, frame_rate=frame_rate)
     part, scores = evaluate_abx(
         frames,
@@ -105,7 +106,7 @@ def abx(
     read = {role: path for role, path in named.items() if path is not None}
     settings = {role: str(path) for role, path in read.items()} | {"split": split, "missing": missing}
     hashes = {role: digest(path) for role, path in read.items()}
-    results = Results(title=title, settings=settings, hashes=hashes)
+    results = Results(title=title, settings=settings, hashes=hashes, left_out=left_out)
     results.add(part)
     if out is not None:
         write_cells(out, scores)
