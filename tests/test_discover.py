@@ -76,6 +76,7 @@ def corpus(tmp_path_factory):
             sound = np.concatenate([quiet[:8000], speech[0], quiet, speech[1], quiet[:8000]])
             soundfile.write(folder / speaker / f"{index}.wav", sound, 16000)
     (folder / "bo" / "bad.wav").write_text("no sound")
+    (folder / "bo" / "0.eaf").write_text("<no/>")
     return folder
 
 
@@ -143,6 +144,7 @@ def test_the_report_counts_what_the_units_say(finished):
     assert report["options"]["system"] == options.system
     assert report["corpus"]["speakers"] == ["ana", "bo"]
     (failure,) = report["failures"]
+    assert report["passed"] == [{"count": 1, "reason": "no sound", "examples": ["1 .eaf"]}]
     assert failure["file"] == "bo/bad"
     assert "bad.wav: not a sound file" in failure["reason"]
     assert any("minutes of speech is little" in warning for warning in report["warnings"])
@@ -157,6 +159,7 @@ def test_the_page_opens_offline_and_shows_it(finished):
     page = (out / "report.html").read_text()
     assert not re.search(r"""(src|href)=["']https?://""", page)
     assert "bad.wav" in page
+    assert "1 file, no sound: 1 .eaf" in page
     assert "data:audio/" in page
     if options.system == "vqvae":
         assert "reconstruction" in page
@@ -165,7 +168,8 @@ def test_the_page_opens_offline_and_shows_it(finished):
 def test_it_says_how_long_it_takes_warns_and_lists_at_the_end(finished):
     _, watcher, _ = finished
     assert watcher.said[0] == "7 recordings; this will take about a minute"
-    assert re.fullmatch(r"0\.4 minutes, 0\.\d of speech, 2 speakers", watcher.said[1])
+    assert watcher.said[1:3] == ["left out: 1 file, no sound: 1 .eaf", "2 speakers: ana 0.2 min, bo 0.2 min"]
+    assert re.fullmatch(r"0\.4 minutes, 0\.\d of speech, 2 speakers", watcher.said[3])
     assert any(line.startswith("warning: 0.") for line in watcher.said)
     assert watcher.said[-1].startswith("left out: ")
     assert "bad.wav" in watcher.said[-1]

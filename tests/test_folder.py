@@ -39,7 +39,7 @@ def test_scan_names_recordings_by_their_path(tmp_path):
     assert ids(found) == ["a", "b/a", "b/x/été à Brazza", "c/a", "Ωмбоси ŋ"]
     assert found.recordings[0] == Recording(id="a", path=tmp_path / "a.WAV")
     assert all(recording.path.is_file() for recording in found.recordings)
-    assert [each.line() for each in found.passed] == ["left out: 3 files, no sound: 2 hidden, 1 .txt"]
+    assert [str(each) for each in found.passed] == ["3 files, no sound: 2 hidden, 1 .txt"]
 
 
 def test_ids_are_composed_and_paths_are_as_on_disk(tmp_path):

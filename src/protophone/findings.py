@@ -14,6 +14,7 @@ import numpy as np
 from protophone import audio
 from protophone.figures import runs_of
 from protophone.files import inside
+from protophone.folder import Passed
 from protophone.formats import Tier, write_eaf, write_textgrid
 from protophone.model import Model
 from protophone.report import BitRate, Corpus, Curve, Example, Failure, Pair, PhoneMatrix, ReportData
@@ -112,6 +113,7 @@ def page(
         hop=model.encoder.grid.hop,
         warnings=[*document["warnings"], *_gaps(document, len(records))],
         failures=[Failure(**failure) for failure in document["failures"]],
+        passed=[str(Passed(**each)) for each in document["passed"]],
         bit_rates=[BitRate(name, value, _MEANINGS[name]) for name, value in document["bit_rates"].items()],
         usage=document["usage"],
         unit_run_ms=_mean_runs(records, len(document["usage"]), model.encoder.grid.hop / model.sample_rate * 1000),

@@ -44,9 +44,9 @@ class Passed:
     reason: str
     examples: tuple[str, ...]
 
-    def line(self) -> str:
-        """Return a line that says so."""
-        return f"left out: {self.count} file{'s' if self.count > 1 else ''}, {self.reason}: {', '.join(self.examples)}"
+    def __str__(self) -> str:
+        """Say so in a line."""
+        return f"{self.count} file{'s' if self.count > 1 else ''}, {self.reason}: {', '.join(self.examples)}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Listing:
         ``seconds`` are those of each recording by its id; without any, speakers are not listed.
         """
         named = amounts(self.recordings, seconds) if seconds else ""
-        told = [*(each.line() for each in self.passed), named, *(f"warning: {each}" for each in self.warnings)]
+        told = [*(f"left out: {each}" for each in self.passed), named, *(f"warning: {each}" for each in self.warnings)]
         return [line for line in told if line]
 
 

@@ -147,7 +147,7 @@ def run_recipe(
     if failures is not None:
         failures += listing.failures
     for each in listing.passed:
-        say(each.line())
+        say(f"left out: {each}")
     kept = folder / "recipe.toml"
     if not kept.is_file():
         refuse_existing(folder)

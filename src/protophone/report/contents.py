@@ -129,6 +129,7 @@ class ReportData:
     hop: int | None = None
     warnings: Sequence[str] = ()
     failures: Sequence[Failure] = ()
+    passed: Sequence[str] = ()
     bit_rates: Sequence[BitRate] = ()
     usage: Sequence[int] | np.ndarray | None = None
     unit_run_ms: Sequence[float] | np.ndarray | None = None

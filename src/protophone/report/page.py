@@ -146,15 +146,16 @@ def _loss(curves: list[Curve]) -> str:
 
 
 def _failures(data: ReportData) -> str:
+    others = "".join(f"<p>{plain(line)}</p>" for line in data.passed)
     if not data.failures:
-        return "<p>Nothing: every recording could be used.</p>"
+        return f"<p>Nothing: every recording could be used.</p>{others}"
     rows = "".join(
         f'<tr><th scope="row">{name(failure.file)}</th><td>{plain(failure.reason)}</td></tr>'
         for failure in data.failures
     )
     return (
         '<div class="wide"><table><thead><tr><th scope="col">recording</th><th scope="col">reason</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f"<tbody>{rows}</tbody></table></div>{others}"
     )
 
 
