@@ -155,6 +155,10 @@ def test_altered_facts_of_a_voice_are_named_with_their_key(bundle, voice, said):
     one_line(bundle, f"{path}: {said}; copy the whole folder again")
 
 
+CONTENT = {"sizes": [4], "grid": {"sample_rate": 16000, "hop": 640}, "codebook": "c"}
+WHOLE = {"id": "a", "measured": {}, "pitch": None, "content": CONTENT, "voices": []}
+
+
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
@@ -163,8 +167,13 @@ def test_altered_facts_of_a_voice_are_named_with_their_key(bundle, voice, said):
         ({"id": "a"}, "lacks measured"),
         ({"id": "a", "measured": [1]}, "measured is [1], not a table of numbers"),
         ({"id": "a", "measured": {"content0": "x"}}, "not a table of numbers"),
-        ({"id": "a", "measured": {}, "pitch": {"grid": {"hop": 0}}}, "not null or a table with a grid"),
-        ({"id": "a", "measured": {}, "pitch": None, "lookahead": "x"}, "lookahead is 'x', not null or a whole number"),
+        ({"id": "a", "measured": {"content0": float("nan")}}, "not a table of numbers"),
+        ({"id": "a", "measured": {}, "pitch": {"grid": {"hop": 0}}}, "not null or a table of sizes, grid and codebook"),
+        ({"id": "a", "measured": {}, "pitch": None}, "lacks content"),
+        (WHOLE | {"content": CONTENT | {"sizes": [10**30]}}, "not a table of sizes, grid and codebook"),
+        (WHOLE | {"voices": [7]}, "voices is [7], not a list of texts"),
+        (WHOLE | {"lookahead": "x"}, "lookahead is 'x', not null or a whole number"),
+        (WHOLE | {"lookahead": 10**18}, "not null or a whole number up to 1,000,000,000"),
     ],
 )
 def test_altered_facts_of_an_entropy_model_are_named_with_their_key(bundle, facts, said):

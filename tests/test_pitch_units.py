@@ -244,11 +244,14 @@ def test_nothing_past_the_stated_lookahead_changes_a_unit(units_model, monkeypat
     ("change", "said"),
     [
         ({"voices": None}, "says not where its voices lie"),
-        ({"pooled": [1.0]}, "says not where its voices lie"),
+        ({"pooled": [1.0]}, r"where the voice all lies, \[1.0\], is no mean and deviation"),
+        ({"pooled": None}, "where the voice all lies, None, is no mean"),
         ({"pooled": [5.0, 0.0]}, r"where the voice all lies, \[5.0, 0.0\], is no mean and deviation"),
         ({"voices": {"eve": [float("nan"), 0.2]}}, "where the voice eve lies, .*is no mean and deviation"),
         ({"voices": {"eve": [5.0, -1.0]}}, "where the voice eve lies, .*is no mean and deviation"),
-        ({"voices": {"ana": ["x", 1]}}, "says not where its voices lie"),
+        ({"voices": {"ana": ["x", 1]}}, "where the voice ana lies"),
+        ({"voices": {"ana": [10**400, 1]}}, "where the voice ana lies"),
+        ({"voices": {"ana": [5.0, 0.2, 1]}}, "where the voice ana lies"),
         ({"codebook": "0badc0de"}, "not as written"),
     ],
 )
@@ -278,5 +281,5 @@ def test_what_does_not_fit_is_refused(units_model):
         units_model.encode(PitchBatch(torch.zeros(1, 0), torch.tensor([0]), GRID), [ANA])
     with pytest.raises(InputError, match="30 frames without any voice"):
         VoicePitch.of(np.zeros(30, np.float32))
-    with pytest.raises(ConfigError, match=r"dilations \[0\]"):
+    with pytest.raises(ConfigError, match=r"dilations\.0: .*got 0"):
         PitchVQVAEConfig(dilations=(0,))

@@ -7,17 +7,19 @@ format is refused by name.
 import hashlib
 import reprlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from protophone.errors import BundleError, InputError
+from protophone.facts import check_facts
 from protophone.files import atomic_folder, id_fault, read_json, restore_folder, write_json, write_text
+from protophone.weights import Weights
 
 __all__ = ["FORMAT", "Bundle", "Part", "add_part", "add_voice", "name_fault", "write_bundle"]
 
@@ -25,83 +27,12 @@ FORMAT = 1
 _FURTHER = ("pitch", "entropy")  # parts that a bundle may have, a folder each
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 1  # not True, which is an int too
-
-
-def _are_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _are_counts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_count, value))
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_measured(value: object) -> bool:
-    return isinstance(value, dict) and all(type(bits) in (int, float) for bits in value.values())
-
-
-def _is_lookahead(value: object) -> bool:
-    return value is None or (type(value) is int and value >= 0)
-
-
-def _is_stream(value: object) -> bool:
-    grid = value.get("grid") if isinstance(value, dict) else None
-    return value is None or (isinstance(grid, dict) and all(_is_count(grid.get(key)) for key in ("sample_rate", "hop")))
-
-
-def _is_embedder(value: object) -> bool:
-    wanted = ("embedder", "package", "weights")
-    return value is None or (isinstance(value, dict) and all(_is_text(value.get(key)) for key in wanted))
-
-
-_Check = tuple[Callable[[object], bool], str]
-_TEXT: _Check = (_is_text, "a text")
-_COUNT: _Check = (_is_count, "a whole number of 1 or more")
-_TEXTS: _Check = (_are_texts, "a list of texts")
-_COUNTS: _Check = (_are_counts, "a list of whole numbers of 1 or more")
-_TABLE: _Check = (_is_table, "a table")
-
-# What is read of an index, and what each must be.
-_INDEX = {"format": _COUNT, "files": _TABLE, "encoder": _TABLE}
-_ENCODER = {
-    "kind": _TEXT,
-    "sample_rate": _COUNT,
-    "hop": _COUNT,
-    "normalization": _TEXT,
-    "sizes": _COUNTS,
-    "codebook": _TEXT,
-    "speakers": _TEXTS,
-}
-_OPTIONAL = {"training": _TABLE, "figures": _TABLE}
-_VOICE = {"speakers": _TEXTS, "codebook": _TEXT}
-_PARTS = {
-    "pitch": {"kind": _TEXT},
-    "entropy": {
-        "kind": _TEXT,
-        "id": _TEXT,
-        "measured": (_is_measured, "a table of numbers"),
-        "pitch": (_is_stream, "null or a table with a grid"),
-    },
-}
-# What older bundles do not tell.
-_LATER: dict[str, _Check] = {
-    "lookahead": (_is_lookahead, "null or a whole number"),
-    "embedder": (_is_embedder, "null or a table of embedder, package and weights"),
-}
-
-
 @dataclass(frozen=True)
 class Part:
-    """A network on disk: its resolved config as TOML, its weights, and what else its builder must know."""
+    """A network on disk: its resolved config as TOML, its weights, and what else its builder must know.
+
+    The weights of an opened bundle are read when asked for.
+    """
 
     config: str
     weights: Mapping[str, Tensor]
@@ -124,10 +55,13 @@ class Bundle:
                 f"{self.folder}: bundle format {version}, this protophone reads up to {FORMAT}; "
                 "upgrade with pip install -U protophone"
             )
-        _check(index, self.facts, _INDEX)
-        _check(index, self.facts["encoder"], _ENCODER | _later(self.facts["encoder"]), within="encoder.")
-        _check(index, self.facts, {key: check for key, check in _OPTIONAL.items() if key in self.facts})
+        check_facts(index, self.facts, "index")
+        check_facts(index, self.facts["encoder"], "encoder", within="encoder.")
         for name, digest in self.facts["files"].items():
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise BundleError(
+                    f"{index}: files names {name!r}, which lies outside the bundle; copy the whole folder again"
+                )
             path = self.folder / name
             if not path.is_file():
                 raise BundleError(f"{path}: missing from the bundle; copy the whole folder again")
@@ -137,14 +71,14 @@ class Bundle:
         self.voices: dict[str, dict[str, Any]] = {}
         for path in sorted((self.folder / "voices").glob("*/voice.json")):
             self.voices[path.parent.name] = _table(path)
-            _check(path, self.voices[path.parent.name], _VOICE | _later(self.voices[path.parent.name]))
+            check_facts(path, self.voices[path.parent.name], "voice")
         #: Facts of each further part, by its name: pitch, entropy.
         self.parts: dict[str, dict[str, Any]] = {}
         for name in _FURTHER:
             path = self.folder / name / f"{name}.json"
             if path.is_file():
                 self.parts[name] = _table(path)
-                _check(path, self.parts[name], _PARTS[name] | _later(self.parts[name]))
+                check_facts(path, self.parts[name], name)
 
     def mark(self, *within: str) -> str:
         """Tells apart bundles whose files below the folders ``within`` differ, ``("pitch", "voices/vocos")``."""
@@ -169,7 +103,7 @@ class Bundle:
 
     def _part(self, config: Path, weights: Path, facts: Mapping[str, Any]) -> Part:
         try:
-            return Part(config.read_text(encoding="utf-8"), load_file(weights), facts)
+            return Part(config.read_text(encoding="utf-8"), Weights(weights), facts)
         except (OSError, UnicodeDecodeError, SafetensorError) as error:
             raise BundleError(f"{weights}: not readable ({error}); copy the whole bundle again") from None
 
@@ -197,22 +131,6 @@ def _table(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise BundleError(f"{path}: holds {reprlib.repr(facts)}, not a table; copy the whole folder again")
     return facts
-
-
-def _later(facts: Mapping[str, Any]) -> dict[str, _Check]:
-    """Checks of those facts that older bundles do not tell."""
-    return {key: check for key, check in _LATER.items() if key in facts}
-
-
-def _check(path: Path, facts: Mapping[str, Any], checks: Mapping[str, _Check], within: str = "") -> None:
-    """``BundleError`` for the first key of ``checks`` that ``facts`` lacks, or holds with another type."""
-    for key, (holds, wanted) in checks.items():
-        if key not in facts:
-            raise BundleError(f"{path}: lacks {within}{key}; copy the whole folder again")
-        if not holds(facts[key]):
-            raise BundleError(
-                f"{path}: {within}{key} is {reprlib.repr(facts[key])}, not {wanted}; copy the whole folder again"
-            )
 
 
 def write_bundle(folder: str | Path, encoder: Part, facts: Mapping[str, Any], card: str) -> None:

@@ -1,7 +1,9 @@
 """Configs: frozen dataclasses read from TOML, overridden by TOML lines, checked at this one door.
 
 A class becomes a config with ``@config``; a union of configs told apart by their ``kind`` is written
-``Annotated[A | B, KIND]``. Unknown keys are refused, listing the known ones.
+``Annotated[A | B, KIND]``. Unknown keys are refused, listing the known ones. Every number has a least and a greatest
+value: its type is one of those below, or a ``Field`` with both. The command line and the files of a bundle check their
+numbers by the same types, with ``number`` and ``fits``.
 """
 
 import dataclasses
@@ -10,6 +12,8 @@ import json
 import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
@@ -21,34 +25,93 @@ from protophone.files import read_text
 
 __all__ = [
     "KIND",
+    "Bands",
+    "Batch",
+    "Bits",
     "Count",
     "Counts",
+    "Depth",
+    "FrameCount",
+    "Iterations",
+    "Measured",
+    "Minutes",
+    "Points",
     "Positive",
+    "SampleCount",
+    "SampleRate",
+    "Seconds",
+    "Seed",
     "Share",
+    "Steps",
+    "Total",
+    "Units",
     "Weight",
     "Whole",
+    "Width",
+    "bounds",
     "build",
     "config",
     "dump",
+    "fits",
     "load",
+    "number",
     "parse",
     "tables",
 ]
 
 KIND = Field(discriminator="kind")
-Count = Annotated[int, Field(ge=1)]
+
+
+def bounds(least: float, most: float) -> Any:
+    """Return what annotates an int or, with floats for bounds, a float that lies from ``least`` to ``most``."""
+    if isinstance(least, int):
+        return Field(ge=least, le=most)
+    return Field(ge=least, le=most, allow_inf_nan=False)
+
+
+Count = Annotated[int, bounds(1, 2**20)]
+Whole = Annotated[int, bounds(0, 2**20)]
+Total = Annotated[int, bounds(0, 2**53)]  # of what was counted
+Measured = Annotated[float, bounds(-1e15, 1e15)]
 Counts = Annotated[tuple[Count, ...], Field(max_length=16)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Whole = Annotated[int, Field(ge=0)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Steps = Annotated[int, bounds(1, 10**9)]  # of a training
+Batch = Annotated[int, bounds(1, 2**16)]
+FrameCount = Annotated[int, bounds(1, 2**20)]  # of a crop or a window: three hours at 100 a second
+Iterations = Annotated[int, bounds(0, 10_000)]  # of Griffin and Lim's search for phases
+Depth = Annotated[int, bounds(1, 256)]  # blocks or layers of a network
+Width = Annotated[int, bounds(1, 2**14)]  # channels, dimensions
+Units = Annotated[int, bounds(2, 2**16)]  # entries of a codebook
+SampleRate = Annotated[int, bounds(1, 768_000)]
+SampleCount = Annotated[int, bounds(1, 2**16)]  # of a hop or a window
+Points = Annotated[int, bounds(2, 2**14)]  # of a Fourier transform
+Bands = Annotated[int, bounds(1, 512)]  # on the mel scale
+Seed = Annotated[int, bounds(0, 2**32 - 1)]  # numpy's, torch's and scikit-learn's
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Weight = Annotated[float, bounds(0.0, 1e6)]
+Bits = Annotated[float, Field(gt=0, le=16, allow_inf_nan=False)]  # of a code: of 65,536 at most
+Share = Annotated[float, bounds(0.0, 1.0)]
+Seconds = Annotated[float, bounds(0.0, 3600.0)]
+Minutes = Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)]  # up to a year
 T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def config(cls: type[T]) -> type[T]:
-    """Makes ``cls`` a frozen, keyword-only dataclass that refuses unknown keys and wrong types."""
+    """Make ``cls`` a frozen, keyword-only dataclass that refuses unknown keys, wrong types and numbers out of bounds.
+
+    Constructing it raises ``ConfigError`` for these, as ``build`` does.
+    """
     checked: Any = checked_dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+    plain = checked.__init__
+
+    @wraps(plain)
+    def init(self: Any, **values: Any) -> None:
+        try:
+            plain(self, **values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_fault(checked, fault) for fault in error.errors())) from None
+
+    checked.__init__ = init
     return checked
 
 
@@ -73,17 +136,45 @@ def parse(cls: type[T], text: str, overrides: list[str] | None = None, *, source
 def build(cls: type[T], values: Mapping[str, Any], *, source: str = "config") -> T:
     """The config with these ``values`` (as TOML or JSON has them); ``ConfigError`` says what is wrong with which."""
     try:
-        return TypeAdapter(cls).validate_json(json.dumps(values, default=str))
+        return TypeAdapter(cls).validate_json(_json(values))
     except ValidationError as error:
         faults = [_fault(cls, fault) for fault in error.errors()]
         raise ConfigError(f"{source}: " + "; ".join(faults)) from None
     except ConfigError as error:  # of values that do not go together
         raise ConfigError(f"{source}: {error}") from None
+    except (TypeError, ValueError, RecursionError) as error:  # numbers of thousands of digits, keys that are no text
+        raise ConfigError(f"{source}: {error}; write plain tables, texts and numbers") from None
+
+
+def number(kind: Any, text: str, *, source: str) -> Any:
+    """Return the number that ``text`` states, of one of this module's types; ``ConfigError`` names ``source``."""
+    value: int | float | str = text
+    for read in (float, int):
+        with suppress(ValueError):
+            value = read(text)
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        said = " ".join(text.split())[:40]
+        raise ConfigError(f"{source} {said}: {_sentence(error.errors()[0])}") from None
+
+
+def fits(kind: Any, value: Any) -> bool:
+    """Return whether ``value``, as JSON has it, is of ``kind``: one of this module's types, or made up of such."""
+    try:
+        TypeAdapter(kind).validate_json(_json(value), strict=True)
+    except (ValidationError, TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def dump(value: Any) -> str:
     """``value`` as TOML text that ``parse`` reads back to an equal config."""
     return "\n".join(_table(dataclasses.asdict(value), ())).strip() + "\n"
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, default=str)
 
 
 def _text(path: Path) -> str:
@@ -96,7 +187,7 @@ def _text(path: Path) -> str:
 def _toml(text: str, source: str) -> dict:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or a number of thousands of digits
         raise ConfigError(f"{source}: not TOML ({error}); write for example train.steps = 2000") from None
     except RecursionError:
         raise ConfigError(f"{source}: lists or tables in each other without end; write them flat") from None
@@ -126,7 +217,19 @@ def _fault(cls: Any, fault: Any) -> str:
             return f"{'.'.join([*where, 'kind'])} is missing; the kinds are: {', '.join(sorted(_kinds(holder)))}"
         case "missing" | "missing_keyword_only_argument":
             return f"{name} is missing"
-    return f"{name}: {fault['msg']} (got {reprlib.repr(fault.get('input'))})"
+    return f"{name}: {_sentence(fault)} (got {_short(fault.get('input'))})"
+
+
+def _sentence(fault: Any) -> str:
+    return fault["msg"].partition("\n")[0]
+
+
+def _short(value: Any) -> str:
+    """``value`` as a message quotes it; a number of thousands of digits has no text."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def _near(word: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from protophone.bundle import add_part, add_voice
 from protophone.codec.learning import ContextConfig
-from protophone.config import Count, Positive, Share, config
+from protophone.config import Minutes, Seed, Share, Units, config
 from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.encoders.vqvae import VQVAEConfig
@@ -44,11 +44,11 @@ class DiscoverConfig:
 
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
     speaker_from: SpeakerFrom = "none"
-    minutes: Positive | None = None
-    units: Count = 256
+    minutes: Minutes | None = None
+    units: Units = 256
     time_reduction: Literal[1, 2, 4, 8] = 4
     max_bad: Share = 0.05
-    seed: int = 0
+    seed: Seed = 0
     device: str = "cpu"
 
 

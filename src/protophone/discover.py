@@ -14,6 +14,7 @@ from protophone import audio
 from protophone.bundle import Bundle
 from protophone.corpus import check_failures, encode_corpus
 from protophone.curriculum import DiscoverConfig, Plan, learn_entropy, learn_pitch, learn_units, learn_voice
+from protophone.device import device_of
 from protophone.errors import InputError
 from protophone.figures import check_references, figures
 from protophone.files import inside, read_json, refuse_existing, write_json
@@ -65,6 +66,7 @@ def discover(
     ``InputError`` where ``out`` holds something else, or too many recordings cannot be used.
     """
     source, out = Path(source), Path(out)
+    device_of(options.device)  # refused before any work
     begun = _begin(out, source, options)
     listing = build(source, options.speaker_from)
     found = listing.recordings

@@ -7,6 +7,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from protophone.device import device_of
 from protophone.errors import InputError
 
 __all__ = ["Precision", "fabric_of"]
@@ -17,13 +18,13 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 def fabric_of(device: str, wanted: Precision) -> Fabric:
     """A device, such as auto, cpu, cuda or cuda:1, and a precision: Fabric's, or ``auto``."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of itself is no news to the user
-    name, _, index = device.partition(":")
+    found = device_of(device)
+    devices = 1 if found.index is None or found.type == "cpu" else [found.index]
     try:
-        fabric = Fabric(accelerator=name, devices=[int(index)] if index else 1)
         precision = wanted
         if precision == "auto":
-            precision = "bf16-mixed" if _computes_in_bf16(fabric.device) else "32-true"
-        return Fabric(accelerator=name, devices=[int(index)] if index else 1, precision=precision)
+            precision = "bf16-mixed" if _computes_in_bf16(found) else "32-true"
+        return Fabric(accelerator=found.type, devices=devices, precision=precision)
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         said = str(error).splitlines()[0]
         raise InputError(f"device {device!r} cannot be used here ({said}); use cpu") from None

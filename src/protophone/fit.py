@@ -19,7 +19,7 @@ from protophone.data import Pack
 from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder, Moments, Normalization
 from protophone.encoders.content import ContentVQVAE
-from protophone.encoders.pipeline import Pipeline
+from protophone.encoders.pipeline import Pipeline, PipelineConfig
 from protophone.encoders.pitch import PitchVQVAE
 from protophone.encoders.vqvae import VQVAE
 from protophone.errors import AudioError, ConfigError, InputError
@@ -28,6 +28,7 @@ from protophone.features import LogMelConfig
 from protophone.features.base import FeatureExtractor
 from protophone.features.speaker import SpeakerEmbedder
 from protophone.melody import pack_melody, pack_pitch_units
+from protophone.memory import check_trainable
 from protophone.progress import Stage, portion, silent
 from protophone.tape import Tape, seconds_of
 from protophone.train import Run, TrainConfig, train
@@ -65,8 +66,11 @@ def fit_encoder(
     """
     folder = Path(folder)
     speakers = speakers_of(recordings)
+    build = partial(settings.build, speakers)
+    if not isinstance(settings, PipelineConfig):
+        check_trainable(build, "encoder")
     torch.manual_seed(training.seed)
-    encoder = settings.build(speakers)
+    encoder = build()
     if isinstance(encoder, Pipeline) and encoder.take():
         return encoder.eval(), None
     device = fabric_of(training.device, training.precision).device
@@ -196,8 +200,10 @@ def fit_voice(
     """
     folder = Path(folder)
     speakers = speakers_of(recordings)
+    build = partial(settings.build, encoder.codebook, encoder.grid, speakers)
+    check_trainable(build, "voice")  # what cannot be is refused before the packing
     torch.manual_seed(training.seed)
-    vocoder = settings.build(encoder.codebook, encoder.grid, speakers)  # what cannot be is refused before the packing
+    vocoder = build()
     if isinstance(settings, HiFiGANConfig) and settings.pitch == "units":
         _check_pitch(pitch, settings.pitch_units)
     marks = {"codebook": encoder.codebook.hash}

@@ -4,6 +4,7 @@ Like every training it goes on where it was interrupted; everything on the way l
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from protophone.data import Pack
 from protophone.encoders.pitch import ENOUGH, PitchVQVAE, PitchVQVAEConfig, VoicePitch
 from protophone.errors import InputError
 from protophone.features.pitch import PitchConfig, PitchTracker
+from protophone.memory import check_trainable
 from protophone.progress import Stage, silent
 from protophone.tape import Tape
 from protophone.train import Run, TrainConfig, train
@@ -45,8 +47,10 @@ def fit_pitch(
     tracker = settings.tracker.build()
     pack = pack_pitch(folder / "pitch", recordings, tracker, stage=stage, failures=failures)
     voices, pooled = pitch_of_voices(pack)
+    build = partial(settings.build, voices, pooled)
+    check_trainable(build, "pitch")
     torch.manual_seed(training.seed)
-    pitch = settings.build(voices, pooled)
+    pitch = build()
     if segments is not None:
         pack = pack.cut(segments, tracker.grid.hop)
     units = round(training.crop * pitch.grid.frame_rate / _TICK)

@@ -3,25 +3,26 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from protophone import audio
 from protophone.bundle import Bundle
 from protophone.config import parse
 from protophone.delivery import Delivery, faster
-from protophone.encoders import EncoderConfig
+from protophone.device import device_of
+from protophone.encoders import Encoder, EncoderConfig, PipelineConfig
 from protophone.encoders.pitch import PitchVQVAE, VoicePitch, read_pitch
 from protophone.errors import AudioError, BundleError, InputError
 from protophone.features.pitch import PitchConfig
-from protophone.parts import filled
 from protophone.speaking import Vocoders, check_lengths, deliver, speak_stream
 from protophone.tape import Tape
 from protophone.types import NOBODY, AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
+from protophone.weights import filled
 
 __all__ = ["DEFAULT_BUNDLE", "Heard", "Model", "load"]
 
@@ -59,15 +60,13 @@ class Model:
 
     def __init__(self, bundle: Bundle, device: str = "cpu", vocoder: str | None = None) -> None:
         self.bundle = bundle
-        self.device = _device(device)
+        self.device = device_of(device)
         part = bundle.encoder()
-        self.encoder = filled(
-            parse(_ANY_ENCODER, part.config, source=str(bundle.folder / "encoder.toml")).build(
-                tuple(part.facts["speakers"])
-            ),
-            part,
-            bundle.folder / "encoder.safetensors",
-        ).to(self.device)
+        config = parse(_ANY_ENCODER, part.config, source=str(bundle.folder / "encoder.toml"))
+        build = partial(config.build, tuple(part.facts["speakers"]))
+        network = not isinstance(config, PipelineConfig)  # whose features may be those of another model's files
+        path = bundle.folder / "encoder.safetensors"
+        self.encoder: Encoder = filled(build, part.weights, path, network=network).to(self.device)
         if self.encoder.codebook.hash != part.facts["codebook"]:
             raise BundleError(
                 f"{bundle.folder}: the codebook's hash is {self.encoder.codebook.hash}, bundle.json says "
@@ -234,17 +233,6 @@ class Model:
         if self.pitch is None or name == NOBODY:  # of all whose recordings say not who they are
             return name, None
         return name, self.pitch.voices.get(name, self.pitch.pooled)
-
-
-def _device(name: str) -> torch.device:
-    """The device of that name; ``InputError`` where there is none."""
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    # Torch built without CUDA says so by an assertion; "meta" is a device that holds no numbers.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use cpu") from None
-    return device
 
 
 def _mono(samples: np.ndarray) -> np.ndarray:

@@ -1,21 +1,15 @@
 """Networks as the parts of a bundle, and back."""
 
-from pathlib import Path
-from typing import TypeVar
-
 from torch import Tensor
 
 from protophone.bundle import Part
 from protophone.config import dump
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAE
-from protophone.errors import BundleError
 from protophone.features.speaker import SpeakerEmbedder
 from protophone.vocoders.base import Vocoder
 
-__all__ = ["encoder_part", "filled", "voice_part"]
-
-M = TypeVar("M", Encoder, Vocoder)
+__all__ = ["encoder_part", "voice_part"]
 
 
 def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
@@ -54,15 +48,3 @@ def voice_part(vocoder: Vocoder, embedder: SpeakerEmbedder | None = None, pitch:
 
 def _kept(module: Encoder | Vocoder) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(module.spare)}
-
-
-def filled(module: M, part: Part, path: Path) -> M:
-    """``module`` with the weights of ``part``, read from ``path``, ready for use; ``BundleError`` where they misfit."""
-    try:
-        missing, surplus = module.load_state_dict(dict(part.weights), strict=False)
-        fits = not surplus and all(name.startswith(module.spare) for name in missing)
-    except RuntimeError:  # other shapes
-        fits = False
-    if not fits:
-        raise BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
-    return module.eval()

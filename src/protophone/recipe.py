@@ -17,6 +17,7 @@ from protophone.bundle import Bundle, add_part, add_voice, name_fault, write_bun
 from protophone.codec import ContextConfig, EntropyModel, fit_entropy
 from protophone.config import KIND, config, dump, load, tables
 from protophone.corpus import encode_corpus
+from protophone.device import device_of
 from protophone.encoders import EncoderSettings
 from protophone.encoders.base import Encoder
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
@@ -140,6 +141,8 @@ def run_recipe(
     ``InputError`` when ``folder`` holds something else.
     """
     folder = Path(folder)
+    if not isinstance(recipe, EntropyRecipe):
+        device_of(recipe.train.device)  # refused before any work
     listing = select(recipe.data)
     recordings = listing.recordings
     if failures is None and listing.failures:

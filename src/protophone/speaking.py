@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from protophone.encoders.pitch import PitchVQVAE, VoicePitch
 from protophone.errors import InputError, UnitsError
 from protophone.features.contour import PitchBatch
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
-from protophone.parts import filled
 from protophone.types import UnitBatch, Utterance
 from protophone.vocoders import VocoderConfig
 from protophone.vocoders.base import PitchInput, Vocoder
+from protophone.weights import filled
 
 __all__ = ["Vocoders", "check_lengths", "deliver", "speak_stream"]
 
@@ -115,9 +116,9 @@ class Vocoders:
                     f"{path}: is told pitch units of codebook {told or 'unknown'}, this bundle's are of {has}; train "
                     "the voice on this bundle"
                 )
-            config = parse(_ANY_VOCODER, part.config, source=str(path))
-            vocoder = config.build(self._encoder.codebook, self._encoder.grid, tuple(part.facts["speakers"]))
-            self._read[folder] = filled(vocoder, part, path / "vocoder.safetensors").to(self._device)
+            config = parse(_ANY_VOCODER, part.config, source=str(path / "vocoder.toml"))
+            build = partial(config.build, self._encoder.codebook, self._encoder.grid, tuple(part.facts["speakers"]))
+            self._read[folder] = filled(build, part.weights, path / "vocoder.safetensors").to(self._device)
         return self._read[folder]
 
 

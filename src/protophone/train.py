@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from protophone.config import Count, Positive, Share, Weight, Whole, config, dump
+from protophone.config import Batch, FrameCount, Minutes, Positive, Seed, Share, Steps, Weight, config, dump
 from protophone.errors import InputError
 from protophone.fabric import Precision, fabric_of
 from protophone.files import atomic, read_json, write_json
@@ -45,17 +45,17 @@ class TrainConfig:
     three times faster.
     """
 
-    steps: Count | None = None
-    minutes: Positive | None = None
-    batch: Count = 48
-    crop: Count = 160
+    steps: Steps | None = None
+    minutes: Minutes | None = None
+    batch: Batch = 48
+    crop: FrameCount = 160
     learning_rate: Positive = 1e-3
     final_rate: Share = 0.02
-    warmup: Count = 200
+    warmup: Steps = 200
     weight_decay: Weight = 1e-3
     clip: Positive = 5.0
-    seed: Whole = 0
-    save_every: Count = 100
+    seed: Seed = 0
+    save_every: Steps = 100
     precision: Precision = "auto"
     device: str = "auto"
 

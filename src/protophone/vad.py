@@ -10,10 +10,11 @@ are not taken for speech. Steady noise is not speech however loud it is; neither
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from protophone.config import config
+from protophone.config import Seconds, Share, Weight, bounds, config
 from protophone.errors import ConfigError, InputError
 
 __all__ = ["Segment", "VadConfig", "speech_segments"]
@@ -46,32 +47,22 @@ class VadConfig:
     by ``padding`` on both sides, and what is longer than ``max_speech`` cut where it is quietest.
     """
 
-    floor_percentile: float = 8.0
-    floor_window: float = 20.0
-    enter_db: float = 8.0
-    leave_db: float = 4.0
-    enter_share: float = 0.45
-    leave_share: float = 0.25
-    min_speech: float = 0.08
-    min_silence: float = 0.3
-    padding: float = 0.1
-    max_speech: float = 20.0
+    floor_percentile: Annotated[float, bounds(0.1, 94.0)] = 8.0
+    floor_window: Annotated[float, bounds(1.0, 3600.0)] = 20.0
+    enter_db: Weight = 8.0
+    leave_db: Weight = 4.0
+    enter_share: Share = 0.45
+    leave_share: Share = 0.25
+    min_speech: Seconds = 0.08
+    min_silence: Seconds = 0.3
+    padding: Seconds = 0.1
+    max_speech: Annotated[float, bounds(1.0, 3600.0)] = 20.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.leave_db <= self.enter_db and 0 <= self.leave_share <= self.enter_share < 1):
+        if not (0 < self.leave_db <= self.enter_db and self.leave_share <= self.enter_share < 1):
             raise ConfigError(
                 f"leave_db {self.leave_db}, enter_db {self.enter_db}, leave_share {self.leave_share}, enter_share "
                 f"{self.enter_share}: write 0 < leave_db <= enter_db and 0 <= leave_share <= enter_share < 1"
-            )
-        if not 0 < self.floor_percentile < 95 or self.floor_window < 1:
-            raise ConfigError(
-                f"floor_percentile {self.floor_percentile}, floor_window {self.floor_window}: the percentile must lie "
-                "between 0 and 95, the window must be a second or more"
-            )
-        if min(self.min_speech, self.min_silence, self.padding) < 0 or self.max_speech < 1:
-            raise ConfigError(
-                f"min_speech {self.min_speech}, min_silence {self.min_silence}, padding {self.padding}, max_speech "
-                f"{self.max_speech}: no time may be negative, and max_speech must be a second or more"
             )
 
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from protophone.config import dump, parse
-from protophone.errors import AudioError, ConfigError, InputError
+from protophone.errors import AudioError, ConfigError
 from protophone.features import FeatureConfig, LogMelConfig, MfccConfig, SSLConfig
 from protophone.types import AudioBatch
 from tests.conftest import babble, corpus
@@ -103,9 +103,9 @@ def test_bad_configs_are_refused():
         MfccConfig(delta_width=4)
     with pytest.raises(ConfigError, match="window_length 500"):
         LogMelConfig(window_length=500)
-    with pytest.raises(ConfigError, match="at least 1"):
+    with pytest.raises(ConfigError, match="hop: .*greater than or equal to 1"):
         LogMelConfig(hop=0)
-    with pytest.raises(InputError, match="fewer bands"):
+    with pytest.raises(ConfigError, match="fewer bands"):
         LogMelConfig(n_mels=200)
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from protophone.cli.numbers import Positive, Share
+
 __all__ = ["convert", "decode", "encode", "manifest"]
 
 SpeakerFrom = Literal["none", "parent", "top", "prefix", "manifest"]
@@ -52,7 +54,7 @@ def encode(
     form: Annotated[Literal["units", "shards", "zerospeech", "npy"], Parameter(name="--as")] = "units",
     speaker_from: SpeakerFrom = "manifest",
     split: str | None = None,
-    max_bad: float = 0.05,
+    max_bad: Share = 0.05,
     device: str = "cpu",
 ) -> None:
     """Write recordings as units.
@@ -81,15 +83,12 @@ def encode(
     from protophone.cli.progress import bar
     from protophone.cli.terminal import answer, introduce, left_out
     from protophone.corpus import check_failures, encode_corpus
-    from protophone.errors import InputError
     from protophone.files import refuse_existing
     from protophone.locks import sole_writer
     from protophone.manifest import build
     from protophone.model import load
     from protophone.tape import seconds_of
 
-    if not 0 <= max_bad <= 1:  # nor is NaN
-        raise InputError(f"--max-bad {max_bad:g}: must be a share, from 0 to 1; for 5 of 100 recordings give 0.05")
     with sole_writer(out):
         if not (out / "index.json").is_file():
             refuse_existing(out)
@@ -113,7 +112,7 @@ def decode(
     voice: str | None = None,
     like: Path | None = None,
     pitch: str = "target",
-    rate: float = 1.0,
+    rate: Positive = 1.0,
     vocoder: str | None = None,
     device: str = "cpu",
 ) -> None:
@@ -170,7 +169,7 @@ def convert(
     like: Path | None = None,
     speaker: str | None = None,
     pitch: str = "target",
-    rate: float = 1.0,
+    rate: Positive = 1.0,
     vocoder: str | None = None,
     device: str = "cpu",
 ) -> None:

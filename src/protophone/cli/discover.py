@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from protophone.cli.numbers import Minutes, Seed, Share, Units
+
 __all__ = ["discover"]
 
 
@@ -13,14 +15,14 @@ def discover(
     out: Path,
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae",
     speaker_from: Literal["none", "parent", "top", "prefix", "manifest"] = "none",
-    minutes: float | None = None,
-    units: int = 256,
+    minutes: Minutes | None = None,
+    units: Units = 256,
     time_reduction: Literal[1, 2, 4, 8] = 4,
     items: Path | None = None,
     alignment: Path | None = None,
     tier: str | None = None,
-    max_bad: float = 0.05,
-    seed: int = 0,
+    max_bad: Share = 0.05,
+    seed: Seed = 0,
     device: str = "cpu",
 ) -> None:
     """Learn the sound units of a language from recordings alone, and a voice that speaks them.

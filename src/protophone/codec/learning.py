@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.codec.context import ContextModel
-from protophone.config import Count, Positive, Share, Weight, Whole, config
+from protophone.config import Batch, Count, Depth, Positive, Seed, Share, Steps, Weight, Width, config
 from protophone.errors import ConfigError, InputError
 from protophone.progress import Advance
 
@@ -34,18 +34,18 @@ class ContextConfig:
     """
 
     kind: Literal["context"] = "context"
-    lags: Count = 10
-    pitch_lags: Count = 6
-    hidden: Count = 192
-    dim: Count = 48
+    lags: Depth = 10
+    pitch_lags: Depth = 6
+    hidden: Width = 192
+    dim: Width = 48
     passes: Count = 8
-    steps: Count = 8000
-    batch: Count = 512
+    steps: Steps = 8000
+    batch: Batch = 512
     rate: Positive = 0.003
     decay: Weight = 0.05
     dropout: Share = 0.15
     blank: Share = 0.05
-    seed: Whole = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         for name in ("dropout", "blank"):

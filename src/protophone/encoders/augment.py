@@ -1,11 +1,15 @@
 """What the code must ignore: the voice's size, noise, the channel's colour; distortions of the encoder's input."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
-from protophone.config import config
+from protophone.config import bounds, config
 
 __all__ = ["AugmentConfig", "augment"]
+
+_Deviations = Annotated[float, bounds(0.0, 100.0)]
 
 
 @config
@@ -17,9 +21,9 @@ class AugmentConfig:
     for features, so they are for log-mel input.
     """
 
-    warp: float = 0.0
-    noise: float = 0.0
-    tilt: float = 0.0
+    warp: Annotated[float, bounds(0.0, 0.5)] = 0.0
+    noise: _Deviations = 0.0
+    tilt: _Deviations = 0.0
 
 
 def augment(frames: Tensor, config: AugmentConfig) -> Tensor:

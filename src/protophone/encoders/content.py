@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from protophone.config import Count, config
+from protophone.config import Depth, Width, config
 from protophone.convnext import ConvNeXt
 from protophone.crops import Crops
 from protophone.encoders.augment import AugmentConfig, augment
@@ -42,12 +42,12 @@ class ContentVQVAEConfig:
     normalization: Normalization = "corpus"
     time_reduction: Literal[2, 4, 8] = 4
     quantizer: VQConfig = VQConfig(num_units=2048, dim=64, bits=10.2)
-    channels: Count = 352
-    encoder_blocks: Count = 5
-    decoder_blocks: Count = 6
-    fine_channels: Count = 192
-    fine_blocks: Count = 3
-    speaker_dim: Count = 64
+    channels: Width = 352
+    encoder_blocks: Depth = 5
+    decoder_blocks: Depth = 6
+    fine_channels: Width = 192
+    fine_blocks: Depth = 3
+    speaker_dim: Width = 64
     augment: AugmentConfig = AugmentConfig(warp=0.03, noise=0.1, tilt=0.0)
     represent: Literal["decoded", "codes"] = "decoded"
 

@@ -5,10 +5,11 @@ deviation, a VQ-VAE of 12.5 codes a second from a codebook of 20. Beyond the pap
 after the code before, and what is rebuilt are two things, log F0 where there is a voice, and the odds of voice.
 """
 
-import math
+import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,21 +17,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from protophone.bundle import Part
-from protophone.config import Count, Positive, Share, config, dump, parse
+from protophone.config import Counts, Positive, Share, Width, bounds, config, dump, fits, parse
 from protophone.crops import Crops
 from protophone.encoders.base import at_rest
 from protophone.encoders.contour import Coarser, Finer
-from protophone.errors import BundleError, ConfigError, InputError
+from protophone.errors import BundleError, InputError
 from protophone.features.contour import PitchBatch
 from protophone.features.pitch import PitchConfig
 from protophone.quantizers.chained import ChainedConfig
 from protophone.types import Codebook, FrameGrid, UnitBatch
+from protophone.weights import filled
 
 __all__ = ["ENOUGH", "PitchVQVAE", "PitchVQVAEConfig", "VoicePitch", "pitch_part", "read_pitch"]
 
 ENOUGH = 200  # voiced frames, a second of voice, that the statistics of a recording are trusted from
 _LEAST = 0.05  # deviation of log F0, a semitone: below that lies a voice that is all one tone
 _HELD = 2**15  # frames that networks work on at once
+_Lies = tuple[Annotated[float, bounds(-20.0, 20.0)], Annotated[float, bounds(1e-6, 20.0)]]  # of a ``VoicePitch``
 _RANGE_HZ = (20.0, 2000.0)  # of pitch that is made; codes that no voice would send can ask for anything
 
 
@@ -65,16 +68,12 @@ class PitchVQVAEConfig:
     tracker: PitchConfig = PitchConfig()
     quantizer: ChainedConfig = ChainedConfig()
     time_reduction: Literal[4, 8, 16, 32] = 16
-    channels: Count = 32
-    dilations: tuple[int, ...] = (1,)
+    channels: Width = 32
+    dilations: Counts = (1,)
     silence: Share = 0.0
     voicing: Share = 0.02
     gaps: Share = 0.05
     outlier: Positive = 0.5
-
-    def __post_init__(self) -> None:
-        if min(self.dilations, default=1) < 1:
-            raise ConfigError(f"dilations {list(self.dilations)} of the pitch units; each must be 1 or more")
 
     def build(self, voices: Mapping[str, VoicePitch], pooled: VoicePitch) -> "PitchVQVAE":
         """An untrained model that knows where ``voices`` lie, and all of them ``pooled``."""
@@ -272,18 +271,18 @@ def read_pitch(part: Part, folder: str | Path) -> PitchVQVAE:
     """The pitch units in ``part`` of a bundle; ``folder`` is for messages. ``BundleError`` where it is not whole."""
     settings = parse(PitchVQVAEConfig, part.config, source=str(Path(folder) / "pitch.toml"))
     again = "copy the whole bundle again"
-    try:
-        voices = {str(name): VoicePitch(*map(float, lies)) for name, lies in part.facts["voices"].items()}
-        pitch = settings.build(voices, VoicePitch(*map(float, part.facts["pooled"])))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{folder}: says not where its voices lie ({error!r}); {again}") from None
-    for name, lies in [*voices.items(), ("all", pitch.pooled)]:
-        if not (math.isfinite(lies.mean) and 0 < lies.deviation < math.inf):
-            raise BundleError(f"{folder}: where the voice {name} lies, {[*lies]}, is no mean and deviation; {again}")
-    try:
-        pitch.load_state_dict(dict(part.weights))
-    except RuntimeError:
-        raise BundleError(f"{folder}: weights do not fit the config beside them; {again}") from None
+    told: Any = part.facts.get("voices")
+    pooled: Any = part.facts.get("pooled")
+    if not isinstance(told, dict):
+        raise BundleError(f"{folder}: says not where its voices lie; {again}")
+    for name, lies in [*told.items(), ("all", pooled)]:
+        if not fits(_Lies, lies):
+            raise BundleError(
+                f"{folder}: where the voice {name} lies, {reprlib.repr(lies)}, is no mean and deviation; {again}"
+            )
+    voices = {name: VoicePitch(*lies) for name, lies in told.items()}
+    build = partial(settings.build, voices, VoicePitch(*pooled))
+    pitch = filled(build, part.weights, Path(folder, "pitch.safetensors"))
     if pitch.codebook.hash != part.facts.get("codebook"):
         raise BundleError(f"{folder}: the codebook's hash is {pitch.codebook.hash}, not as written; {again}")
-    return pitch.eval()
+    return pitch

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from protophone.config import KIND, config
+from protophone.config import KIND, Depth, Share, Width, config
 from protophone.crops import Crops
 from protophone.encoders.augment import AugmentConfig, augment
 from protophone.encoders.base import Encoder, Normalization, at_rest
@@ -38,10 +38,10 @@ class VQVAEConfig:
     normalization: Normalization = "recording"
     time_reduction: Literal[1, 2, 4, 8] = 4
     quantizer: VQConfig = VQConfig()
-    channels: int = 256
-    blocks: int = 3
-    speaker_dim: int = 32
-    jitter: float = 0.0
+    channels: Width = 256
+    blocks: Depth = 3
+    speaker_dim: Width = 32
+    jitter: Share = 0.0
     augment: AugmentConfig = AugmentConfig(warp=0.08, noise=0.2, tilt=0.3)
     represent: Literal["decoded", "codes"] = "decoded"
 

@@ -1,9 +1,8 @@
 """The document in ``results.json``: every key with its type, checked as a whole where the file is read."""
 
-import math
 from typing import Any, Literal
 
-from protophone.config import Whole, config
+from protophone.config import Count, Measured, Total, config
 from protophone.errors import ConfigError
 
 __all__ = ["Document", "LeftOutRow", "Row"]
@@ -14,19 +13,17 @@ class Row:
     """A figure. ``drawn`` is the key of the list of names that its interval is over, where it has draws."""
 
     name: str
-    value: float
+    value: Measured
     unit: str
     better: Literal["lower", "higher", ""]
-    interval: tuple[float, float] | None
-    count: Whole
+    interval: tuple[Measured, Measured] | None
+    count: Total
     over: str
     protocol: dict[str, Any]
     note: str
     drawn: str | None = None
 
     def __post_init__(self) -> None:
-        if math.isnan(self.value):
-            raise ConfigError(f"the value of {self.name!r} is no number")
         if self.interval is not None and not self.interval[0] <= self.interval[1]:
             raise ConfigError(f"the interval of {self.name!r} is from {self.interval[0]} to {self.interval[1]}")
 
@@ -36,7 +33,7 @@ class LeftOutRow:
     """How many of ``what`` were left out, and why."""
 
     what: str
-    count: Whole
+    count: Total
     reason: str
     examples: tuple[str, ...]
 
@@ -45,7 +42,7 @@ class LeftOutRow:
 class Document:
     """Results of one evaluation: ``draws`` is a hash of ``draws.safetensors``, ``drawn`` has lists of names by hash."""
 
-    format: int
+    format: Count
     title: str
     figures: tuple[Row, ...]
     left_out: tuple[LeftOutRow, ...]

@@ -1,14 +1,14 @@
 """MFCC with deltas, and log-mel bands: 25 ms windows every 10 ms, no normalisation, nothing to train."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from protophone import spectral
-from protophone.config import Positive, config
-from protophone.errors import AudioError, ConfigError
+from protophone.config import Bands, Points, Positive, SampleCount, SampleRate, bounds, config
+from protophone.errors import AudioError, ConfigError, InputError
 from protophone.features.base import FeatureExtractor
 from protophone.types import AudioBatch, FeatureBatch, FrameGrid
 
@@ -26,20 +26,20 @@ class MfccConfig:
     """
 
     kind: Literal["mfcc"] = "mfcc"
-    sample_rate: int = 16000
-    n_fft: int = 400
-    window_length: int = 400
-    hop: int = 160
-    n_mels: int = 40
-    n_mfcc: int = 13
-    delta_width: int = 9
+    sample_rate: SampleRate = 16000
+    n_fft: Points = 400
+    window_length: SampleCount = 400
+    hop: SampleCount = 160
+    n_mels: Bands = 40
+    n_mfcc: Bands = 13
+    delta_width: Annotated[int, bounds(3, 999)] = 9
 
     def __post_init__(self) -> None:
         _check(self)
-        if not 0 < self.n_mfcc <= self.n_mels:
-            raise ConfigError(f"n_mfcc {self.n_mfcc} must be at least 1 and at most n_mels {self.n_mels}")
-        if self.delta_width < 3 or self.delta_width % 2 == 0:
-            raise ConfigError(f"delta_width {self.delta_width} must be odd and at least 3")
+        if self.n_mfcc > self.n_mels:
+            raise ConfigError(f"n_mfcc {self.n_mfcc} must be at most n_mels {self.n_mels}")
+        if self.delta_width % 2 == 0:
+            raise ConfigError(f"delta_width {self.delta_width} must be odd")
 
     def build(self) -> "Mfcc":
         """The extractor."""
@@ -51,11 +51,11 @@ class LogMelConfig:
     """Natural logarithm of the power in mel bands, which counts as no less than ``floor``."""
 
     kind: Literal["logmel"] = "logmel"
-    sample_rate: int = 16000
-    n_fft: int = 400
-    window_length: int = 400
-    hop: int = 160
-    n_mels: int = 80
+    sample_rate: SampleRate = 16000
+    n_fft: Points = 400
+    window_length: SampleCount = 400
+    hop: SampleCount = 160
+    n_mels: Bands = 80
     floor: Positive = LOG_FLOOR
 
     def __post_init__(self) -> None:
@@ -67,11 +67,12 @@ class LogMelConfig:
 
 
 def _check(config: MfccConfig | LogMelConfig) -> None:
-    if min(config.sample_rate, config.hop, config.window_length, config.n_mels) < 1:
-        raise ConfigError("sample_rate, hop, window_length and n_mels must be at least 1")
     if config.window_length > config.n_fft:
         raise ConfigError(f"window_length {config.window_length} does not fit in n_fft {config.n_fft}")
-    spectral.mel_filters(config.sample_rate, config.n_fft, config.n_mels)  # refuses bands without a bin
+    try:
+        spectral.mel_filters(config.sample_rate, config.n_fft, config.n_mels)  # refuses bands without a bin
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 class _Filterbank(FeatureExtractor):

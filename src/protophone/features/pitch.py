@@ -19,7 +19,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
-from protophone.config import Count, Positive, config
+from protophone.config import Positive, SampleCount, SampleRate, Weight, config
 from protophone.errors import AudioError, ConfigError
 from protophone.features.contour import PitchBatch
 from protophone.types import AudioBatch, FrameGrid
@@ -108,15 +108,15 @@ class PitchConfig:
     """
 
     kind: Literal["autocorrelation"] = "autocorrelation"
-    sample_rate: Count = 16000
-    hop: Count = 80
+    sample_rate: SampleRate = 16000
+    hop: SampleCount = 80
     floor_hz: Positive = 60.0
     ceiling_hz: Positive = 500.0
     silence_threshold: Positive = 0.03
     voicing_threshold: Positive = 0.45
-    octave_cost: float = 0.01
-    jump_cost: float = 0.35
-    voicing_cost: float = 0.14
+    octave_cost: Weight = 0.01
+    jump_cost: Weight = 0.35
+    voicing_cost: Weight = 0.14
 
     def __post_init__(self) -> None:
         if not self.sample_rate / _LONGEST <= self.floor_hz < self.ceiling_hz <= self.sample_rate / 8:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from protophone.config import Count, Positive, Share, config
+from protophone.config import Positive, Share, Units, Width, config
 from protophone.quantizers.vq import Quantized, VectorQuantizer, VQConfig
 
 __all__ = ["ChainedConfig", "ChainedQuantizer"]
@@ -29,8 +29,8 @@ class ChainedConfig:
     """
 
     kind: Literal["chained"] = "chained"
-    num_units: Count = 20
-    dim: Count = 32
+    num_units: Units = 20
+    dim: Width = 32
     price: Positive = 0.02
     commitment: Positive = 0.25
     decay: Share = 0.99

@@ -10,8 +10,8 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from protophone.checkpoints import read_kmeans
-from protophone.config import config
-from protophone.errors import ConfigError, InputError
+from protophone.config import Units, config
+from protophone.errors import InputError
 from protophone.quantizers.base import Quantizer
 from protophone.quantizers.sample import sample_frames
 from protophone.types import Codebook
@@ -37,12 +37,8 @@ class KMeansConfig:
     """
 
     kind: Literal["kmeans"] = "kmeans"
-    num_units: int = 256
+    num_units: Units = 256
     centroids: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.num_units < 1:
-            raise ConfigError(f"num_units {self.num_units} must be at least 1")
 
     def build(self, dim: int) -> "KMeans":
         """A quantizer of frames of ``dim`` numbers, to be fitted or loaded."""

@@ -16,8 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from torch import Tensor
 
-from protophone.config import config
-from protophone.errors import ConfigError
+from protophone.config import Units, config
 from protophone.quantizers.base import Quantizer
 from protophone.quantizers.kmeans import check_sample, cluster
 from protophone.quantizers.sample import sample_frames
@@ -37,10 +36,7 @@ class GMMConfig:
     """Options of the Gaussian mixture: ``num_units`` components."""
 
     kind: Literal["gmm"] = "gmm"
-    num_units: int = 256
-
-    def __post_init__(self) -> None:
-        _check(self.num_units)
+    num_units: Units = 256
 
     def build(self, dim: int) -> "GMM":
         """A quantizer of frames of ``dim`` numbers, to be fitted or loaded."""
@@ -52,19 +48,11 @@ class DPGMMConfig:
     """Options of the Dirichlet-process mixture: at most ``num_units`` components, the truncation level."""
 
     kind: Literal["dpgmm"] = "dpgmm"
-    num_units: int = 256
-
-    def __post_init__(self) -> None:
-        _check(self.num_units)
+    num_units: Units = 256
 
     def build(self, dim: int) -> "DPGMM":
         """A quantizer of frames of ``dim`` numbers, to be fitted or loaded."""
         return DPGMM(self.num_units, dim)
-
-
-def _check(num_units: int) -> None:
-    if num_units < 1:
-        raise ConfigError(f"num_units {num_units} must be at least 1")
 
 
 class Mixture(Quantizer):

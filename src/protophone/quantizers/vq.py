@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.config import config
+from protophone.config import Bits, Share, Units, Weight, Width, config
 from protophone.errors import ConfigError
 from protophone.quantizers.base import Quantizer
 from protophone.types import Codebook
@@ -36,17 +36,17 @@ class VQConfig:
     """
 
     kind: Literal["vq"] = "vq"
-    num_units: int = 256
-    dim: int = 64
+    num_units: Units = 256
+    dim: Width = 64
     update: Literal["ema", "gradient"] = "ema"
-    commitment: float = 0.25
-    decay: float = 0.99
-    restart_below: float = 0.03
-    bits: float | None = None
+    commitment: Weight = 0.25
+    decay: Share = 0.99
+    restart_below: Share = 0.03
+    bits: Bits | None = None
 
     def __post_init__(self) -> None:
-        if self.bits is not None and (self.update == "gradient" or self.bits <= 0):
-            raise ConfigError(f"bits {self.bits:g} must be positive, and need the averages of update 'ema'")
+        if self.bits is not None and self.update == "gradient":
+            raise ConfigError(f"bits {self.bits:g} need the averages of update 'ema'; write this, or leave bits out")
 
     def build(self) -> "VectorQuantizer":
         """A quantizer with an empty codebook, filled by k-means on the first batch it is trained on."""

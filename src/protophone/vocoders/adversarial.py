@@ -4,14 +4,14 @@ The inverter's are equations 7 and 8 of Tjandra et al. 2019. Those of waveforms 
 (HiFi-GAN): least squares against every discriminator, what their layers see (features), and bands on the mel scale.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from protophone.config import Positive, Weight, config
+from protophone.config import Weight, bounds, config
 from protophone.errors import ConfigError
 from protophone.spectral import mel_filters, stft
 from protophone.vocoders.discriminators import (
@@ -48,17 +48,13 @@ class DiscriminatorsConfig:
     """
 
     kinds: tuple[Literal["period", "scale", "resolution"], ...] = ("period", "scale")
-    width: Positive = 1.0
-    from_step: int = 0
+    width: Annotated[float, bounds(0.01, 4.0)] = 1.0
+    from_step: Annotated[int, bounds(0, 10**9)] = 0
     features: Weight = 2.0
 
     def __post_init__(self) -> None:
         if len(set(self.kinds)) != len(self.kinds):
             raise ConfigError(f"discriminators.kinds {list(self.kinds)} names one twice; name each once")
-        if self.from_step < 0:
-            raise ConfigError(
-                f"discriminators.from_step {self.from_step} is negative; write 0 for discriminators from the beginning"
-            )
 
     def build(self) -> "Discriminators | None":
         """The discriminators, untrained; None where no kind is named."""

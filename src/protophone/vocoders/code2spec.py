@@ -7,13 +7,13 @@ voice as in the paper, or one for many with a speaker embedding beside the code.
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.config import Count, Positive, Weight, Whole, config
+from protophone.config import Depth, Iterations, Points, Positive, SampleCount, Weight, Width, bounds, config
 from protophone.crops import Crops
 from protophone.errors import ConfigError, InputError
 from protophone.features.contour import PitchBatch
@@ -46,19 +46,19 @@ class Code2SpecConfig:
     """
 
     kind: Literal["code2spec"] = "code2spec"
-    channels: Count = 384
-    layers: Count = 4
-    n_fft: Count = 2048
-    window_length: Count = 400
-    hop: Count = 160
+    channels: Width = 384
+    layers: Depth = 4
+    n_fft: Points = 2048
+    window_length: SampleCount = 400
+    hop: SampleCount = 160
     scale: Literal["log", "linear"] = "log"
     adversary: Literal["none", "lsgan", "wgan"] = "none"
     mse_weight: Positive = 10.0
     adversarial_weight: Weight = 1.0
     unit_weight: Weight = 1.0
-    speaker_dim: Count = 64
-    iterations: Whole = 60
-    sharpness: Positive = 1.0
+    speaker_dim: Width = 64
+    iterations: Iterations = 60
+    sharpness: Annotated[float, bounds(0.01, 10.0)] = 1.0
 
     def __post_init__(self) -> None:
         if self.channels % len(_KERNELS):

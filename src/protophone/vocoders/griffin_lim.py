@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from protophone import spectral
-from protophone.config import config
+from protophone.config import Iterations, Points, SampleCount, SampleRate, Share, config
 from protophone.errors import ConfigError, InputError
 from protophone.types import AudioBatch, FrameGrid
 
@@ -15,21 +15,17 @@ __all__ = ["GriffinLim", "GriffinLimConfig"]
 class GriffinLimConfig:
     """1025 bins, 50 ms windows every 10 ms; 32 iterations with momentum (Perraudin et al. 2013)."""
 
-    sample_rate: int = 16000
-    n_fft: int = 2048
-    hop: int = 160
-    window_length: int = 800
-    iterations: int = 32
-    momentum: float = 0.99
+    sample_rate: SampleRate = 16000
+    n_fft: Points = 2048
+    hop: SampleCount = 160
+    window_length: SampleCount = 800
+    iterations: Iterations = 32
+    momentum: Share = 0.99
 
     def __post_init__(self) -> None:
-        if self.sample_rate < 1 or not 0 < 2 * self.hop <= self.window_length <= self.n_fft:
+        if not 2 * self.hop <= self.window_length <= self.n_fft:
             raise ConfigError(
                 f"window_length {self.window_length} must hold two hops of {self.hop} and fit in n_fft {self.n_fft}"
-            )
-        if self.iterations < 0 or not 0 <= self.momentum <= 1:
-            raise ConfigError(
-                f"iterations {self.iterations} must not be negative and momentum {self.momentum} lie from 0 to 1"
             )
 
     def build(self) -> "GriffinLim":

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from protophone.config import Count, Counts, Weight, config
+from protophone.config import Counts, Units, Weight, Width, config
 from protophone.crops import Crops
 from protophone.errors import ConfigError, UnitsError
 from protophone.features.contour import PitchBatch
@@ -42,11 +42,11 @@ class HiFiGANConfig:
 
     kind: Literal["hifigan"] = "hifigan"
     pitch: Literal["units", "none"] = "units"
-    pitch_units: Count = 20
+    pitch_units: Units = 20
     speaker: bool = True
-    embedding_dim: Count | None = None
-    dim: Count = 128
-    channels: Count = 512
+    embedding_dim: Width | None = None
+    dim: Width = 128
+    channels: Width = 512
     rates: Counts | None = None
     kernels: Counts | None = None
     block_kernels: Counts = (3, 7, 11)

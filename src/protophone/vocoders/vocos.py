@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from protophone.config import Count, Positive, Weight, config
+from protophone.config import Depth, Positive, Weight, Width, config
 from protophone.convnext import ConvNeXt
 from protophone.crops import Crops
 from protophone.errors import ConfigError, UnitsError
@@ -52,12 +52,12 @@ class VocosConfig:
 
     kind: Literal["vocos"] = "vocos"
     pitch: Literal["contour", "none"] = "contour"
-    channels: Count = 384
-    blocks: Count = 6
-    fine_channels: Count = 256
-    fine_blocks: Count = 3
-    speaker_dim: Count = 64
-    embedding_dim: Count | None = None
+    channels: Width = 384
+    blocks: Depth = 6
+    fine_channels: Width = 256
+    fine_blocks: Depth = 3
+    speaker_dim: Width = 64
+    embedding_dim: Width | None = None
     spectra_weight: Positive = 15.0
     mel_weight: Weight = 15.0
     melody_weight: Positive = 15.0

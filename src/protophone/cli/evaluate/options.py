@@ -1,12 +1,8 @@
 """Options that several commands of ``evaluate`` take."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
-
-__all__ = ["Missing", "Over", "Seed"]
+__all__ = ["Missing", "Over"]
 
 Missing = Literal["error", "skip"]
 Over = Literal["recordings", "speakers"]
-Seed = Annotated[int, Parameter(validator=Number(gte=0))]

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from protophone.cli.evaluate.options import Missing, Over, Seed
+from protophone.cli.evaluate.options import Missing, Over
+from protophone.cli.numbers import Seed
 
 __all__ = ["everything", "resynthesis"]
 

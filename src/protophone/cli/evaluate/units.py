@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from protophone.cli.evaluate.options import Missing, Over, Seed
+from protophone.cli.evaluate.options import Missing, Over
+from protophone.cli.numbers import Count, Positive, Seconds, Seed
 
 __all__ = ["abx", "bitrate", "terms", "units"]
 
@@ -20,12 +21,12 @@ def abx(
     speaker: Literal["within", "across"],
     context: Literal["within", "any"] = "within",
     distance: Distance | None = None,
-    frame_rate: float | None = None,
+    frame_rate: Positive | None = None,
     recordings: Path | None = None,
     split: str | None = None,
     bundle: Path | None = None,
-    max_size_group: int | None = None,
-    max_x_across: int | None = None,
+    max_size_group: Count | None = None,
+    max_x_across: Count | None = None,
     seed: Seed = 0,
     missing: Missing = "error",
     over: Over = "recordings",
@@ -152,7 +153,7 @@ def units(
     alignment: Path | None = None,
     tier: str | None = None,
     ignore: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("SIL", "SPN"),
-    tolerance: float = 0.02,
+    tolerance: Seconds = 0.02,
     seed: Seed = 0,
     over: Over = "recordings",
     out: Path | None = None,

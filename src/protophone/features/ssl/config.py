@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from protophone.config import Count, config
+from protophone.config import FrameCount, Whole, bounds, config
 from protophone.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,22 +40,20 @@ class SSLConfig:
 
     kind: Literal["ssl"] = "ssl"
     model: str
-    layer: int
+    layer: Annotated[int, bounds(0, 256)]  # of so many at most
     revision: str | None = None
     tap: Tap = "after_residual"
     waveform: Literal["model", "normalized", "plain"] = "model"
-    window: Count = 1500
-    overlap: int = 100
+    window: FrameCount = 1500
+    overlap: Whole = 100
     download: bool = False
     weights: Literal["reference", "bundle"] = "reference"
     sha256: str = ""
     architecture: str = ""
 
     def __post_init__(self) -> None:
-        if self.layer < 0:
-            raise ConfigError(f"layer {self.layer}: they count from 1, and 0 is what enters the first")
-        if not 0 <= 2 * self.overlap < self.window:
-            raise ConfigError(f"overlap {self.overlap} must be 0 or more, and twice it less than window {self.window}")
+        if 2 * self.overlap >= self.window:
+            raise ConfigError(f"overlap {self.overlap}: twice it must be less than window {self.window}")
         if self.layer == 0 and self.tap != "after_residual":
             raise ConfigError(f"layer 0 is what enters the first layer and has no {self.tap}; take after_residual")
         if self.architecture and not (self.weights == "bundle" and self.sha256 and _is_json(self.architecture)):

@@ -1,0 +1,64 @@
+"""The weights of a network in a safetensors file: their shapes are compared before they are read."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from protophone.errors import BundleError
+from protophone.memory import shapes_of
+
+__all__ = ["Weights", "filled"]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Weights(Mapping[str, Tensor]):
+    """The weights in a safetensors file, each read when asked for; ``shapes`` is all that is read at first."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = safe_open(path, "pt")
+        self.shapes = {name: torch.Size(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118 - not a dict
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.shapes:
+            raise KeyError(name)
+        return self._file.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
+def filled(build: Callable[[], M], weights: Mapping[str, Tensor], path: Path, *, network: bool = True) -> M:
+    """Return the module that ``build`` makes with the weights ``weights``, read from ``path``, ready for use.
+
+    Before memory is taken, the shapes of the weights are compared with those of the module, unless it is no
+    ``network`` of its config alone. ``ConfigError`` for a network that memory does not hold, ``BundleError`` for
+    weights that do not fit.
+    """
+    misfit = BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
+    if network:
+        wanted = shapes_of(build, str(path.with_suffix(".toml")))
+        found = weights.shapes if isinstance(weights, Weights) else _shapes(weights)
+        if any(name not in wanted or shape.numel() > wanted[name].numel() for name, shape in found.items()):
+            raise misfit
+    module = build()
+    spare = getattr(module, "spare", ())
+    try:
+        missing, surplus = module.load_state_dict(dict(weights), strict=False)
+        fitting = not surplus and all(spare and name.startswith(spare) for name in missing)
+    except RuntimeError:  # other shapes
+        fitting = False
+    if not fitting:
+        raise misfit
+    return module.eval()
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}
