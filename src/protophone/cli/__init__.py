@@ -52,6 +52,8 @@ def main() -> None:
     except KeyboardInterrupt as stop:
         number = stop.args[0] if isinstance(stop, _Stopped) else signal.SIGINT
         _give_up("stopped; give the same command again", 128 + number)
+    except UnicodeEncodeError as error:  # of a path that goes into a text
+        _give_up(f"{error.object[:200]}: a name that is not UTF-8; rename it")
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a file that may not be read, a disk that is gone: the user's to mend

@@ -37,7 +37,7 @@ def bar(
     done = 0.0
     left = _left(expected, later)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total, note="", place=_place(0.0, total, unit), left=left)
+        task = progress.add_task(printable(title), total=total, note="", place=_place(0.0, total, unit), left=left)
 
         def advance(count: float = 1, *, note: str = "") -> None:
             nonlocal spoken, done

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -219,7 +220,7 @@ def digest(path: str | Path) -> str:
             for each in sorted(path.rglob("*"))
             if each.is_file()
         )
-        return _digest_of("".join(parts).encode())
+        return _digest_of(os.fsencode("".join(parts)))
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
