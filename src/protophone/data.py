@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from protophone.errors import InputError, ProtophoneError
+from protophone.config import Count, Whole, build, config
+from protophone.errors import ConfigError, InputError, ProtophoneError
 from protophone.files import explained, read_json, write_json
 from protophone.progress import Stage, portion, silent
 from protophone.tape import Tape, seconds_of
@@ -132,6 +134,31 @@ class Pack:
         return (self[index] for index in range(len(self)))
 
 
+@config
+class _Row:
+    """A recording in ``pack.json``."""
+
+    id: str
+    speaker: str | None
+    start: Whole
+    length: Whole
+
+
+@config
+class _Notes:
+    """The document of ``pack.json``."""
+
+    wanted: dict[str, Any]
+    shape: tuple[Count, ...]
+    content: str
+    rows: tuple[_Row, ...]
+    failures: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        if any(row.start + row.length != after.start for row, after in pairwise(self.rows)):
+            raise ConfigError("its rows do not follow each other")
+
+
 class _Writer:
     """A pack on its way to disk: ``pack.bin``, and ``pack.json`` with what of it is finished."""
 
@@ -150,12 +177,21 @@ class _Writer:
             size = each.path.stat().st_size if each.path.is_file() else None
             digest.update(json.dumps([each.id, each.speaker, each.start, each.num_samples, size]).encode())
         writer = cls(folder, {**settings, "dtype": dtype, "recordings": digest.hexdigest()}, dtype)
-        if not writer.index.exists() or (kept := read_json(writer.index))["wanted"] != writer.wanted:
+        if not writer.index.exists():
             return writer
+        try:
+            kept = build(_Notes, read_json(writer.index), source=str(writer.index))
+        except ConfigError as error:
+            raise InputError(f"{error}; remove {folder} to make it again") from None
+        if kept.wanted != writer.wanted:
+            return writer
+        done = [row.id for row in kept.rows] + [name for name, _ in kept.failures]
+        if sorted(done) != sorted(each.id for each in recordings[: len(done)]):
+            raise InputError(f"{writer.index}: notes other recordings; remove {folder} to make it again")
         found = cls(folder, writer.wanted, dtype)
-        found.rows = [Packed(**row) for row in kept["rows"]]
-        found.failures = [(name, reason) for name, reason in kept["failures"]]
-        found.shape, found.content = tuple(kept["shape"]), kept["content"]
+        found.rows = [Packed(row.id, row.speaker, row.start, row.length) for row in kept.rows]
+        found.failures = list(kept.failures)
+        found.shape, found.content = kept.shape, kept.content
         there = found.array.stat().st_size if found.array.exists() else -1
         return found if there >= found.steps * found._width else writer
 

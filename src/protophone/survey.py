@@ -4,11 +4,12 @@ import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from protophone.errors import InputError, ProtophoneError
+from protophone.config import Whole, build, config
+from protophone.errors import ConfigError, InputError, ProtophoneError
 from protophone.files import read_json, write_json
 from protophone.progress import Advance, Stage, portion
 from protophone.tape import Tape, seconds_of
@@ -116,7 +117,10 @@ def listen(
     """
     heard: dict[str, Any] = {"whole": False, "segments": {}, "lengths": {}, "failures": {}}
     if path.exists():
-        heard = read_json(path)
+        try:
+            heard = asdict(build(_Notes, read_json(path), source=str(path)))
+        except ConfigError as error:
+            raise InputError(f"{error}; remove this file to listen again") from None
     names = {recording.id for recording in found}
     known = heard["lengths"].keys() | heard["failures"].keys()
     if not known <= names or (heard["whole"] and known != names):
@@ -141,6 +145,23 @@ def listen(
         {each.id: heard["lengths"][each.id] for each in kept},
         list(failures.items()),
     )
+
+
+@config
+class _Notes:
+    """The document of ``survey.json``: segments and lengths are in samples at 16 kHz, by id."""
+
+    whole: bool
+    segments: dict[str, list[tuple[Whole, Whole]]]
+    lengths: dict[str, Whole]
+    failures: dict[str, str]
+
+    def __post_init__(self) -> None:
+        if self.segments.keys() != self.lengths.keys():
+            raise ConfigError("segments and lengths are of other recordings")
+        for name, pairs in self.segments.items():
+            if any(not start < end <= self.lengths[name] for start, end in pairs):
+                raise ConfigError(f"segments of {name!r} that are none, or pass its end")
 
 
 def _check_failures(found: Sequence[Recording], failures: Mapping[str, str], path: Path) -> None:

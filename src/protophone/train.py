@@ -118,12 +118,15 @@ class Run:
         return about["step"]
 
 
+_STATED = {"step", "settings", "smoothed", "history"}  # keys of what a state says of its run
+
+
 def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a state says of its run, and its tensors."""
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["run"])
-            if not isinstance(about, dict):
+            if not isinstance(about, dict) or not about.keys() >= _STATED:
                 raise TypeError(f"of its run it says {reprlib.repr(about)}")  # noqa: TRY301 (one message for all)
             return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -56,19 +56,22 @@ def evaluate_abx(
             f"{items}: {len(absent)} items are of {len(files)} recordings that are not there, the first {files[0]}; "
             "encode these too, or leave the items out and have them counted: --missing skip"
         )
-    result = abx(
-        lambda file: source.frames(names[file]),
-        tokens,
-        speaker=speaker,
-        context=context,
-        distance=distance,
-        frame_rate=float(source.frame_rate),
-        max_size_group=max_size_group,
-        max_x_across=max_x_across,
-        seed=seed,
-        short=missing,
-        over=over,
-    )
+    try:
+        result = abx(
+            lambda file: source.frames(names[file]),
+            tokens,
+            speaker=speaker,
+            context=context,
+            distance=distance,
+            frame_rate=float(source.frame_rate),
+            max_size_group=max_size_group,
+            max_x_across=max_x_across,
+            seed=seed,
+            short=missing,
+            over=over,
+        )
+    except InputError as error:
+        raise InputError(f"ABX on {items}: {error}") from None
     protocol = {
         "items": Path(items).name,
         "items_hash": digest(items),

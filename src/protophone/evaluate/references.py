@@ -35,7 +35,10 @@ def items_of(ids: Collection[str], path: str | Path) -> tuple[list[ABXItem], dic
     known = {*ids, *map(_last, ids)}
     kept = [token for token in tokens if token.file in known]
     absent = [token for token in tokens if token.file not in known]
-    return kept, by_file(ids, kept or tokens), absent
+    try:
+        return kept, by_file(ids, kept or tokens), absent
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def mended_in(alignment: Alignment) -> list[LeftOut]:

@@ -1,5 +1,6 @@
 """The ZeroSpeech challenges of 2019 (speech without text) and 2020, which took the corpora of 2017 and 2019 again."""
 
+import codecs
 import re
 import wave
 from collections.abc import Iterable
@@ -7,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from protophone.errors import InputError
+from protophone.files import read_text
 from protophone.formats.classes import read_classes
 from protophone.formats.submission.metadata import Entries, read_metadata
 from protophone.formats.submission.report import Inspection
@@ -109,7 +111,9 @@ def _vectors(look: Inspection, names: Iterable[str], *, divergence: bool) -> Non
         except InputError as error:
             look.refused(name, error)
             continue
-        text = path.read_text(encoding="utf-8").rstrip("\n")
+        if path.read_bytes().startswith(codecs.BOM_UTF8):
+            look.fault(name, "a byte order mark at its beginning", "write it as UTF-8 without one")
+        text = read_text(path).rstrip("\n")
         if spaces := _SPACES.search(text):
             line = text.count("\n", 0, spaces.start()) + 1
             look.fault(name, f"line {line}: spaces that part no numbers", "put one space between numbers, no more")
