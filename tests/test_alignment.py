@@ -2,6 +2,7 @@
 
 import codecs
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from protophone.formats import (
 from protophone.formats.tier import in_order
 from protophone.metrics.abx import read_items
 
+CASES = Path(__file__).parents[2] / "shared" / "cases"
 PHONES = [(0.1, 0.25, "a"), (0.25, 0.3, "b"), (0.5, 1.0, "ŋ")]
 TIERS = [Tier("words", [(0.1, 1.0, "abŋ")]), Tier("phones", PHONES)]
 
@@ -346,3 +348,14 @@ def test_pympi_writes_what_we_read(tmp_path):
         rows = sorted((row[0] / 1000 + 0.5, row[1] / 1000 + 0.5, row[2]) for row in data)
         assert [label for *_, label in found[name]] == [label for *_, label in rows]
         assert [t for *pair, _ in found[name] for t in pair] == pytest.approx([t for *pair, _ in rows for t in pair])
+
+
+# --- the cases that were found in use
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"no {CASES}")
+def test_the_cases_found_in_use_are_read():
+    (tier,) = read_eaf(CASES / "eaf_time_origin" / "time_origin.eaf")
+    assert tier.intervals == [(15.0, 17.0, "a")]
+    assert read_textgrid(CASES / "textgrid_old_short" / "oldshort.TextGrid") == [Tier("p", [(0.0, 1.0, "a")])]
+    assert read_items(CASES / "item_bom" / "bom.item")

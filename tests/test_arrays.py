@@ -284,3 +284,30 @@ def test_a_broken_grid_is_refused(tmp_path, content):
     (tmp_path / "grid.json").write_text(content)
     with pytest.raises(InputError, match=r"grid\.json"):
         frame_rate_of(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_flipped_bytes_are_read_or_refused_in_one_line(tmp_path, suffix, recwarn):
+    """Among them headers that numpy's parser stumbles over, which raise whatever Python's tokenizer does."""
+    rng = np.random.default_rng(0)
+    held = io.BytesIO()
+    np.save(held, FRAMES) if suffix == ".npy" else np.savez(held, a=FRAMES)
+    path = tmp_path / f"a{suffix}"
+    faults = 0
+    for number in range(400):
+        content = bytearray(held.getvalue())
+        for _ in range(1 + number % 3):
+            content[rng.integers(90 if number % 2 else len(content))] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            found = read_arrays(tmp_path)
+            [found[name] for name in found]
+        except InputError as error:
+            fault = str(error)
+            faults += 1
+        else:
+            continue
+        assert fault.startswith(str(path))
+        assert "\n" not in fault
+    assert faults > 100
+    assert not [warning for warning in recwarn if not issubclass(warning.category, ResourceWarning)]

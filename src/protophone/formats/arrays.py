@@ -9,7 +9,10 @@ Numbers with a fraction come as float32, whole ones (symbols) as int64. Where fr
 """
 
 import pickle
+import tokenize
+import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +33,10 @@ __all__ = ["Arrays", "frame_rate_of", "read_arrays", "read_npy"]
 _SINGLE = (".npy", ".pt", ".safetensors", ".txt")  # an array a file
 _MANY = (".npz", ".safetensors")  # an array a recording, in one file
 _GRID = "grid.json"
+_FAULTS = (  # what numpy and the libraries below it raise for broken and hostile files
+    *(OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError, SyntaxError, KeyError, RuntimeError),
+    *(pickle.UnpicklingError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 class Arrays(Mapping[str, np.ndarray]):
@@ -121,8 +128,9 @@ def read_npy(path: Path) -> np.ndarray:
     """The array of a ``.npy`` file as it is, mapped; ``InputError`` for what is none, or holds objects."""
     try:
         # mapped first, so that a header that promises more than the file holds is refused, not made room for
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, MemoryError, pickle.UnpicklingError) as error:
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _FAULTS as error:
         raise InputError(
             f"{path}: not a .npy file of numbers ({_brief(error)}); write it with numpy.save and without objects"
         ) from None
@@ -160,7 +168,7 @@ class _Npz(Mapping[str, np.ndarray]):
         self._path = path
         try:
             found = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+        except _FAULTS as error:
             raise InputError(f"{path}: not an .npz file ({_brief(error)}); write it with numpy.savez") from None
         if not isinstance(found, np.lib.npyio.NpzFile):
             raise InputError(f"{path}: a single array; name it .npy, in a folder with those of other recordings")
@@ -168,8 +176,9 @@ class _Npz(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         try:
-            return np.asarray(self._found[name])
-        except (OSError, ValueError, EOFError, OverflowError, MemoryError, zipfile.BadZipFile) as error:
+            with warnings.catch_warnings(action="ignore"):
+                return np.asarray(self._found[name])
+        except _FAULTS as error:
             raise InputError(
                 f"{self._path}: {name!r} is no array of numbers ({_brief(error)}); write it again without objects"
             ) from None
