@@ -14,7 +14,7 @@ from protophone.evaluate.discrimination import evaluate_abx
 from protophone.evaluate.figure import Over
 from protophone.evaluate.representation import representation
 from protophone.evaluate.results import read_results
-from protophone.formats import write_classes
+from protophone.formats import Tier, write_classes, write_textgrid
 from protophone.formats.submission import Kind
 from protophone.metrics.abx.distances import Distance
 from protophone.metrics.abx.slices import Fault
@@ -159,6 +159,11 @@ def test_bitrate_and_units_print_tables_and_json(call, made, tmp_path):
     (tmp_path / "mixed.jsonl").write_text("\n".join([*mixed[:2], mixed[2].replace('"hop": 160', '"hop": 161')]) + "\n")
     one_line(call("evaluate", "bitrate", tmp_path / "mixed.jsonl"), "mixed frame rates: 100 Hz (r1), 99.3789 Hz (r2)")
     one_line(call("evaluate", "units", made / "none"), "none: not there")
+    write_textgrid(tmp_path / "r0.TextGrid", [Tier(name, [(0.0, 0.3, "a"), (0.3, 0.6, "b")]) for name in "xy"], 0.6)
+    grid = ("evaluate", "units", made / "units", "--alignment", tmp_path / "r0.TextGrid")
+    one_line(call(*grid), "r0.TextGrid: which tier holds the phones? name one with --tier; its tiers are: x (2")
+    code, out, lines = call(*grid, "--tier", "y")
+    assert (code, "PNMI" in out) == (0, True)
 
 
 def test_terms_print_the_challenge_s_scores(call, made, tmp_path):

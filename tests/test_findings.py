@@ -128,7 +128,7 @@ def phones(model, records, path, *lines):
 def test_an_alignment_counts_from_a_segment_s_own_beginning(model, tmp_path):
     found = phones(model, named("a"), tmp_path / "a.ctm", "a 1 0.00 0.08 m", "a 1 0.08 0.11 i", "a 1 0.19 0.05 m")
     # frames are centred on 0, 40, 80, 120, 160 and 200 ms
-    assert found == {"names": ["i", "m"], "counts": [[0, 3], [3, 0]], "recordings": 1}
+    assert found == {"names": ["i", "m"], "counts": [[0, 3], [3, 0]], "recordings": 1, "mended": {}}
 
 
 def test_an_alignment_goes_by_the_id_or_by_a_last_part_that_no_other_has(model, tmp_path):

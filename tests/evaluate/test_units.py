@@ -8,6 +8,7 @@ import pytest
 
 from protophone.errors import InputError, UnitsError
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
+from protophone.formats import Tier, write_eaf, write_textgrid
 from tests.evaluate.made import codes_of, speech, write_ctm, write_units
 
 IGNORED = ("SIL", "SPN")
@@ -141,6 +142,38 @@ def test_recordings_without_an_alignment_are_counted(made, tmp_path):
     assert told["recordings", 5] == "none of their frames is on a phone of the alignment"
 
 
+@pytest.mark.parametrize("suffix", ["TextGrid", "eaf"])
+def test_other_files_of_the_same_phones_give_the_same_figures(made, tmp_path, suffix):
+    units, ctm, _, phones, _ = made
+    for name, rows in phones.items():
+        tiers = [Tier("phones", [(start, start + lasting, phone) for start, lasting, phone in rows])]
+        tiers.append(Tier("words", [(0.0, 0.5, "word")]))
+        seconds = max(start + lasting for start, lasting, _ in rows)
+        if suffix == "eaf":
+            write_eaf(tmp_path / f"{name}.eaf", tiers, f"{name}.wav", seconds)
+        else:
+            write_textgrid(tmp_path / f"{name}.TextGrid", tiers, seconds)
+    wanted, _ = evaluate_units(units, alignment=ctm)
+    for tier in (None, "phones"):
+        found, _ = evaluate_units(units, alignment=tmp_path, tier=tier)
+        assert [figure.row() for figure in found.figures] == [figure.row() for figure in wanted.figures]
+        assert found.left_out == wanted.left_out
+    with pytest.raises(InputError, match=r"1 phones on the .* frames"):
+        evaluate_units(units, alignment=tmp_path, tier="words")
+    with pytest.raises(InputError, match="--tier words: of which alignment"):
+        evaluate_units(units, tier="words")
+
+
+def test_what_an_alignment_lost_is_counted(made, tmp_path):
+    units, ctm, _, phones, _ = made
+    wanted, _ = evaluate_units(units, alignment=ctm)
+    faulty = {name: [*rows, (0.05, 0.0, "p")] for name, rows in phones.items()}
+    found, _ = evaluate_units(units, alignment=write_ctm(tmp_path / "a.ctm", faulty))
+    assert [figure.row() for figure in found.figures] == [figure.row() for figure in wanted.figures]
+    (lost,) = [each for each in found.left_out if each not in wanted.left_out]
+    assert lost.line() == "left out: 15 intervals of the alignment: they end where they start"
+
+
 def test_leakage_is_by_speakers_with_enough_recordings(made, tmp_path):
     units, _, codes, _, speakers = made
     results, _ = evaluate_units(units)
@@ -209,7 +242,7 @@ def test_what_cannot_be_scored_is_said(made, tmp_path):
     for tolerance in (-0.01, float("nan")):
         with pytest.raises(InputError, match="a tolerance of"):
             evaluate_units(units, alignment=ctm, tolerance=tolerance)
-    with pytest.raises(InputError, match="1 phones on the"):
+    with pytest.raises(InputError, match=r"phones\.ctm: 1 phones on the"):
         evaluate_units(units, alignment=ctm, ignore=("SIL", "p", "t"))
     with pytest.raises(InputError, match="no alignment of any of the 15 recordings"):
         evaluate_units(units, alignment=write_ctm(tmp_path / "other.ctm", {"x": [(0, 1, "p")]}))

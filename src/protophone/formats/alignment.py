@@ -1,8 +1,8 @@
 """Alignments of recordings, in any of the files they come in: CTM, TextGrid, ELAN, or a folder of these.
 
 A CTM file names the recordings it aligns. A TextGrid or ELAN file aligns one recording and is named like it: by the id
-of the recording, or by the last part of that where no other id ends so. In a folder, ids may have "/" where files lie
-in folders. Times are seconds of the recording; of a segment of a longer file, seconds from where the segment begins.
+of the recording, or by the last part of that where no other id ends so. Below a folder, the names of files are their
+paths, or the last parts of these where no other ends so. Times are seconds of the recording; of a segment of a longer file, seconds from where the segment begins.
 """
 
 from collections import Counter
@@ -142,13 +142,15 @@ def _within(file: Path, name: str, tier: str | None, of: str) -> Iterator[tuple[
 def _matched(ids: Sequence[str], names: Mapping[str, object]) -> dict[str, str]:
     """The name of the alignment of each of ``ids`` that has one."""
     endings, ends = Counter(map(_last, ids)), Counter(map(_last, names))
-    by_last = {_last(name): name for name in names if ends[_last(name)] == 1}
+    deeper = {_last(name): name for name in names if ends[_last(name)] == 1}  # of files in folders
     found = {}
     for id_ in ids:
         if id_ in names:
             found[id_] = id_
-        elif endings[_last(id_)] == 1 and _last(id_) in by_last:
-            found[id_] = by_last[_last(id_)]
+        elif endings[_last(id_)] == 1:
+            name = _last(id_) if _last(id_) in names else deeper.get(id_)
+            if name is not None:
+                found[id_] = name
     return found
 
 
