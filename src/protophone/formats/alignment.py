@@ -2,7 +2,8 @@
 
 A CTM file names the recordings it aligns. A TextGrid or ELAN file aligns one recording and is named like it: by the id
 of the recording, or by the last part of that where no other id ends so. Below a folder, the names of files are their
-paths, or the last parts of these where no other ends so. Times are seconds of the recording; of a segment of a longer file, seconds from where the segment begins.
+paths, or the last parts of these where no other ends so. Times are seconds of the recording; of a segment of a longer
+file, seconds from where the segment begins.
 """
 
 from collections import Counter
