@@ -82,3 +82,15 @@ def test_two_processes_and_one_that_was_killed(call, tiny_bundle, tiny_corpus, t
     with sole_writer(out):
         (out / "x").touch()
     assert [path.name for path in out.iterdir()] == ["x"]
+
+
+def test_a_run_that_has_only_begun_takes_another_recipe(call, tiny_corpus, tmp_path):
+    (tmp_path / "r.toml").write_text(ENCODER.format(recordings=tiny_corpus))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.toml").write_text(ENCODER.format(recordings="elsewhere"))
+    steps = ("--set", "train.steps = 2")
+    assert call("train", tmp_path / "r.toml", *steps, "--out", tmp_path / "run")[0] == 0
+    fault_only(
+        call("train", tmp_path / "r.toml", *steps, "--set", "encoder.blocks = 2", "--out", tmp_path / "run"),
+        "holds a run of another recipe",
+    )

@@ -29,6 +29,7 @@ __all__ = [
     "explained",
     "id_fault",
     "inside",
+    "is_leftover",
     "open_regular",
     "read_bytes",
     "read_json",
@@ -254,10 +255,15 @@ def read_json(path: str | Path, **fields: type | tuple[type, ...]) -> Any:
     return content
 
 
+def is_leftover(path: Path) -> bool:
+    """Return whether a kill may have left ``path`` in an output: a file half written, or a lock."""
+    return path.name.startswith(".writing-")
+
+
 def refuse_existing(path: str | Path) -> None:
     """``InputError`` when an output folder exists and holds something other than what a kill left of a first file."""
     path = Path(path)
-    if path.exists() and (not path.is_dir() or any(not part.name.startswith(".writing-") for part in path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(not is_leftover(part) for part in path.iterdir())):
         raise InputError(f"{path}: exists already and is not empty; name another output or move this one away")
 
 

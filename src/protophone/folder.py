@@ -10,7 +10,7 @@ from pathlib import Path
 
 from protophone import audio
 from protophone.errors import InputError
-from protophone.files import id_fault
+from protophone.files import id_fault, is_leftover
 from protophone.names import collision, printable
 from protophone.speakers import SpeakerFrom, amounts, check_choice, doubts, speaker_of
 from protophone.types import Recording
@@ -139,7 +139,7 @@ def _files(folder: Path, failures: list[tuple[str, str]]) -> Iterator[Path]:
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(place, name) for name in files]
-    yield from sorted(found)
+    yield from sorted(path for path in found if not is_leftover(path))
 
 
 def _fault(path: Path) -> str | None:

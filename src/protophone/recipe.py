@@ -24,7 +24,7 @@ from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.errors import ConfigError, InputError
 from protophone.features.pitch import PitchConfig
 from protophone.features.speaker import SpeakerEmbedder, load_embedder
-from protophone.files import refuse_existing, write_text
+from protophone.files import is_leftover, refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.folder import Listing
 from protophone.manifest import build
@@ -154,7 +154,9 @@ def run_recipe(
     kept = folder / "recipe.toml"
     if not kept.is_file():
         refuse_existing(folder)
-    elif any(part != kept for part in folder.iterdir()) and (differing := _differences(load_recipe(kept, []), recipe)):
+    elif any(part != kept and not is_leftover(part) for part in folder.iterdir()) and (
+        differing := _differences(load_recipe(kept, []), recipe)
+    ):
         raise InputError(f"{folder}: holds a run of another recipe ({differing[0]}); name another folder for this one")
     write_text(kept, dump(recipe))
     options: dict[str, Any] = {"stage": stage, "failures": failures}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from protophone.errors import InputError
-from protophone.files import atomic, inside, read_json, write_json
+from protophone.files import atomic, inside, is_leftover, read_json, write_json
 from protophone.types import FrameGrid
 
 __all__ = ["Features", "read_features", "write_features"]
@@ -49,7 +49,7 @@ class Features(Mapping[str, np.ndarray]):
             raise InputError(f"{folder}: no such folder; give one that holds NAME.npy files and grid.json")
         self.folder = folder
         self.grid = _grid(folder)
-        found = (path.relative_to(folder) for path in folder.rglob("*.npy") if not path.name.startswith(".writing-"))
+        found = (path.relative_to(folder) for path in folder.rglob("*.npy") if not is_leftover(path))
         self._ids = {path.as_posix().removesuffix(".npy"): path for path in sorted(found)}
 
     def __getitem__(self, recording: str) -> np.ndarray:
