@@ -136,7 +136,7 @@ def test_everything_that_is_left_out_is_named_or_counted(tmp_path):
     assert "let it end in .wav" in reasons["tape 1"]
     assert "rename it" in reasons["b/caf\\udce9.wav"]
     assert found.passed == [
-        Passed(1, "videos beside a sound of the same name, which is read", ("b/both.mp4",)),
+        Passed(1, "video beside a sound of the same name, which is read instead", ("b/both.mp4",)),
         Passed(6, "no sound", ("2 .eaf", "2 .txt", "2 without suffix")),
     ]
 

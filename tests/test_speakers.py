@@ -46,7 +46,7 @@ def test_one_name_under_several_folders_is_warned_of(tmp_path):
     put(tmp_path, *SESSIONS)
     (warning,) = scan(tmp_path, "parent").warnings
     assert warning.startswith("speaker 'session 01' is one person here, but that name lies under 2 folders (")
-    assert f"{tmp_path}/ana/session 01, {tmp_path}/bo/session 01" in warning
+    assert "(ana/session 01, bo/session 01)" in warning
     assert warning.endswith("--speaker-from top")
 
 

@@ -111,7 +111,7 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
     passed = []
     if videos:
         examples = tuple(printable(path.relative_to(folder).as_posix()) for path in videos[:_EXAMPLES])
-        passed.append(Passed(len(videos), "videos beside a sound of the same name, which is read", examples))
+        passed.append(Passed(len(videos), "video beside a sound of the same name, which is read instead", examples))
     if other:
         passed.append(Passed(other.total(), "no sound", _counts(other)))
     return Listing(recordings, failures, passed, doubts(recordings, speaker_from, folder))

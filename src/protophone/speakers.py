@@ -73,7 +73,7 @@ def doubts(recordings: Sequence[Recording], speaker_from: SpeakerFrom, source: P
         return []
     places: dict[str, dict[str, None]] = {}
     for each in recordings:
-        place = str(each.path.parent) if speaker_from == "parent" else _top(each.path, source)
+        place = _below(each.path.parent, source) if speaker_from == "parent" else _top(each.path, source)
         if each.speaker is not None and place is not None:
             places.setdefault(each.speaker, {})[place] = None
     doubtful = {name: list(found) for name, found in places.items() if len(found) > 1}
@@ -87,6 +87,11 @@ def doubts(recordings: Sequence[Recording], speaker_from: SpeakerFrom, source: P
         "these are several people, take the first folder below the source: --speaker-from top"
     )
     return [warning]
+
+
+def _below(path: Path, source: Path) -> str:
+    """``path`` as seen from ``source``, if it lies there."""
+    return str(path.relative_to(source)) if path.is_relative_to(source) else str(path)
 
 
 def _top(path: Path, source: Path) -> str | None:
