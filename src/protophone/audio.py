@@ -1,8 +1,8 @@
 """Sound files in and out: probe, read, stream, write. Nothing else touches audio files.
 
-Sound is float32 mono ``[sample]`` in [-1, 1]; channels are averaged. ``read`` and ``stream`` give the same samples to
-the last bit, whatever the block. A segment of a WAV or FLAC file is exactly that part of the whole; in Opus and MP3,
-whose decoders remember what came before, it is so to about 0.3 % of the peak.
+Sound is float32 mono ``[sample]`` in [-1, 1]; channels are averaged unless a recording names one. ``read`` and
+``stream`` give the same samples to the last bit, whatever the block. A segment of a WAV or FLAC file is exactly that
+part of the whole; in Opus and MP3, whose decoders remember what came before, it is so to about 0.3 % of the peak.
 """
 
 import io
@@ -18,7 +18,7 @@ import soxr
 from protophone.decoders import PYAV_EXTENSIONS, SNDFILE_EXTENSIONS, Decoder, opened
 from protophone.errors import AudioError, InputError
 from protophone.files import atomic, refuse_unwritable
-from protophone.types import Recording
+from protophone.types import Channel, Recording
 
 __all__ = [
     "EXTENSIONS",
@@ -138,13 +138,21 @@ def read(source: str | Path | Recording, sample_rate: int = 16000) -> np.ndarray
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def stream(source: str | Path | Recording, sample_rate: int, block_samples: int) -> Iterator[np.ndarray]:
-    """The samples of ``read`` in blocks of ``block_samples`` (the last is shorter), in memory that does not grow."""
+def stream(
+    source: str | Path | Recording,
+    sample_rate: int,
+    block_samples: int,
+    check: Callable[[np.ndarray], None] = lambda _: None,
+) -> Iterator[np.ndarray]:
+    """The samples of ``read`` in blocks of ``block_samples`` (the last is shorter), in memory that does not grow.
+
+    ``check`` is called with the samples of all channels as they are in the file, in parts ``[sample, channel]``.
+    """
     if block_samples <= 0:
         raise ValueError(f"block_samples must be positive, got {block_samples}")
     held: list[np.ndarray] = []
     size = 0
-    for part in _sound(source, sample_rate):
+    for part in _sound(source, sample_rate, check):
         held.append(part)
         size += len(part)
         if size < block_samples:
@@ -243,7 +251,9 @@ def _info(file: Decoder) -> AudioInfo:
     return AudioInfo(file.sample_rate, file.channels, file.num_samples, file.format)
 
 
-def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndarray]:
+def _sound(
+    source: str | Path | Recording, sample_rate: int, check: Callable[[np.ndarray], None] = lambda _: None
+) -> Iterator[np.ndarray]:
     """Mono float32 parts ``[sample]`` at ``sample_rate``, of any lengths; joined, they do not depend on the cuts."""
     recording = source if isinstance(source, Recording) else Recording(id=str(source), path=Path(source))
     with opened(recording.path) as file:
@@ -252,26 +262,34 @@ def _sound(source: str | Path | Recording, sample_rate: int) -> Iterator[np.ndar
         if file.sample_rate != sample_rate:
             resampler = soxr.ResampleStream(file.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
         while left:
-            part = _decode(file, recording.path, at, min(left, _BLOCK))
+            channels = _decode(file, recording.path, at, min(left, _BLOCK))
+            check(channels)
+            part = _mono(channels, recording.channel)
             at += len(part)
             left -= len(part)
             yield part if resampler is None else resampler.resample_chunk(part, last=left == 0)
 
 
 def _decode(file: Decoder, path: Path, at: int, count: int) -> np.ndarray:
-    """``count`` samples of a file from sample ``at``, its channels averaged: float32 ``[sample]``."""
-    channels = file.read(at, count)
-    if len(channels) < count:
+    """``count`` samples of a file from sample ``at``: float32 ``[sample, channel]``."""
+    part = file.read(at, count)
+    if len(part) < count:
         raise AudioError(
-            f"{path}: cut off: {at + len(channels)} samples where its header says {file.num_samples}; "
+            f"{path}: cut off: {at + len(part)} samples where its header says {file.num_samples}; "
             "copy it again or leave it out"
         )
-    part = channels[:, 0] if file.channels == 1 else channels.mean(axis=1, dtype=np.float32)
     if not np.isfinite(part).all():
-        bad = at + int(np.argmin(np.isfinite(part)))
+        bad = at + int(np.argmin(np.isfinite(part).all(1)))
         raise AudioError(f"{path}: sample {bad} is not a finite number; export it as 16-bit WAV or leave it out")
     if (peak := np.abs(part).max(initial=0)) > _LOUDEST:
         raise AudioError(
             f"{path}: samples as large as {peak:.3g}, where full scale is 1; export it as 16-bit WAV, or scale it down"
         )
     return part
+
+
+def _mono(channels: np.ndarray, channel: Channel | None) -> np.ndarray:
+    """One of several channels ``[sample, channel]``, or their mean; right of a single one is that one."""
+    if channel in {None, "mix"} and channels.shape[1] > 1:
+        return channels.mean(axis=1, dtype=np.float32)
+    return channels[:, int(channel == "right" and channels.shape[1] > 1)]

@@ -42,21 +42,26 @@ _LONG_SECONDS = 60  # above it a recording is encoded alone, in chunks
 class Done:
     """What became of a corpus: how many recordings and seconds are done, in this run and before it, and what failed.
 
-    ``failures`` are ids with the reason.
+    ``failures`` are ids with the reason; ``warnings`` are faults of the signal that do not stop it from being read.
     """
 
     recordings: int = 0
     seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Sound:
-    """A recording read: ``samples`` float32 ``[sample]``, None of a long one; ``notes`` go beside its units."""
+    """A recording read: ``samples`` float32 ``[sample]``, None of a long one; ``notes`` go beside its units.
+
+    ``warnings`` are those of its signal, of a long one once it has been encoded.
+    """
 
     recording: Recording
     samples: np.ndarray | None
     notes: Mapping[str, Any]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ def encode_corpus(
                     if form in {"zerospeech", "npy"}:
                         _write_vectors(model, made, folder, form)
                     writer.append(made)
+                done.warnings += [text for each in window if isinstance(each, _Sound) for text in each.warnings]
         done.recordings, done.seconds = len(writer.done), writer.seconds
     return done
 
@@ -180,8 +186,11 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def _identity(recordings: Sequence[Recording]) -> str:
-    """Tells recordings apart by ids, parts, and the names of their files; the sizes may change of those that failed."""
-    return _digest(json.dumps([each.id, each.start, each.num_samples, each.path.name]) for each in recordings)
+    """Tells recordings apart by ids, parts, channels and names of files; the sizes of those that failed may change."""
+    return _digest(
+        json.dumps([each.id, each.start, each.num_samples, each.path.name, *filter(None, [each.channel])])
+        for each in recordings
+    )
 
 
 def _file_sizes(recordings: Sequence[Recording]) -> dict[str, int]:
@@ -212,7 +221,7 @@ def _read_ahead(
 def _read(recording: Recording, *, folder: Path, sample_rate: int) -> _Sound | _Fault:
     """A recording whose units will lie in ``folder``: its sound, unless it is long, or why it cannot be used."""
     notes: dict[str, Any] = {} if recording.speaker is None else {"speaker": recording.speaker}
-    samples = None
+    samples, tape = None, Tape(recording, sample_rate)
     try:
         if fault := id_fault(recording.id):
             raise InputError(f"{recording.path}: id {recording.id!r} {fault}")
@@ -222,11 +231,10 @@ def _read(recording: Recording, *, folder: Path, sample_rate: int) -> _Sound | _
             notes["source"] = _path_from(folder, recording.path)
             notes["start"] = round(start * sample_rate / info.sample_rate)
         if count <= _LONG_SECONDS * info.sample_rate:
-            samples = audio.read(recording, sample_rate)
-            audio.check_speech(samples, str(recording.path), sample_rate)
+            samples = tape.whole()
     except ProtophoneError as error:
         return _Fault(recording, str(error))
-    return _Sound(recording, samples, notes)
+    return _Sound(recording, samples, notes, tape.warnings)
 
 
 def _path_from(folder: Path, path: Path) -> str:
@@ -273,10 +281,12 @@ def _encoded(
 
 def _encoded_alone(model: Model, sound: _Sound, heard: Callable[[float], None]) -> UnitRecord | _Fault:
     """Units of a long recording, whose faults show only when it is read; ``heard`` as in ``Tape``."""
+    tape = Tape(sound.recording, model.sample_rate, heard)
     try:
-        utterance = model.encode(Tape(sound.recording, model.sample_rate, heard))
+        utterance = model.encode(tape)
     except ProtophoneError as error:
         return _Fault(sound.recording, str(error))
+    sound.warnings.extend(tape.warnings)
     return UnitRecord.from_utterance(utterance, sound.recording.id, sound.notes)
 
 

@@ -25,6 +25,7 @@ from protophone.recipe import entropy_of, write_encoder
 from protophone.store import UnitRecord
 from protophone.survey import Survey
 from protophone.train import TrainConfig
+from protophone.types import Channel
 from protophone.vocoders.vocos import VocosConfig
 
 __all__ = ["DiscoverConfig", "Plan", "learn_entropy", "learn_pitch", "learn_units", "learn_voice"]
@@ -44,6 +45,7 @@ class DiscoverConfig:
 
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
     speaker_from: SpeakerFrom = "none"
+    channel: Channel | None = None
     minutes: Minutes | None = None
     units: Units = 256
     time_reduction: Literal[1, 2, 4, 8] = 4

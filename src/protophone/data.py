@@ -175,7 +175,11 @@ class _Writer:
         digest = hashlib.sha256()
         for each in recordings:
             size = each.path.stat().st_size if each.path.is_file() else None
-            digest.update(json.dumps([each.id, each.speaker, each.start, each.num_samples, size]).encode())
+            digest.update(
+                json.dumps(
+                    [each.id, each.speaker, each.start, each.num_samples, size, *filter(None, [each.channel])]
+                ).encode()
+            )
         writer = cls(folder, {**settings, "dtype": dtype, "recordings": digest.hexdigest()}, dtype)
         if not writer.index.exists():
             return writer

@@ -33,6 +33,7 @@ from protophone.types import Recording
 __all__ = ["LEAST_MINUTES", "LEAST_STEPS", "DiscoverConfig", "Watcher", "discover"]
 
 LEAST_STEPS = 100  # of the voice's training
+_SHOWN = 10  # warnings of signals on the page and the terminal
 LEAST_MINUTES = 10.0  # of speech; below it units are learned, but they are few people's sounds and little of them
 
 
@@ -68,7 +69,7 @@ def discover(
     source, out = Path(source), Path(out)
     device_of(options.device)  # refused before any work
     begun = _begin(out, source, options)
-    listing = build(source, options.speaker_from)
+    listing = build(source, options.speaker_from, channel=options.channel)
     found = listing.recordings
     check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
     seconds = seconds_of(found)
@@ -123,6 +124,7 @@ def discover(
             "speakers": list(speakers_of(survey.recordings)),
         },
         "warnings": warnings,
+        "signal": survey.warnings,
         "failures": [{"file": name, "reason": reason} for name, reason in failures],
         "passed": [asdict(each) for each in listing.passed],
         "held_out": [recording.id for recording, _ in spoken],
@@ -151,7 +153,7 @@ def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
 
 
 def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig) -> list[str]:
-    warnings = []
+    warnings = _first(survey.warnings)
     failures = [*listing.failures, *survey.failures]
     found = len(listing.recordings) + len(listing.failures)
     if survey.speech_minutes < LEAST_MINUTES:
@@ -167,6 +169,12 @@ def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig) -> list
             f"allows, so the command will end with an error; the first: {failures[0][1]}"
         )
     return warnings
+
+
+def _first(warnings: Sequence[str]) -> list[str]:
+    """The first warnings, and how many others there are."""
+    others = len(warnings) - _SHOWN
+    return [*warnings[:_SHOWN], *([f"{others} more of this kind; report.json lists them all"] if others > 0 else [])]
 
 
 def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path) -> tuple[Recording, UnitRecord]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from protophone import audio
 from protophone.errors import AudioError, InputError
@@ -14,21 +14,26 @@ from protophone.files import check_regular, id_fault, read_text, write_text
 from protophone.folder import Listing, identifier, scan
 from protophone.names import collision
 from protophone.speakers import SpeakerFrom, check_choice, doubts, speaker_of
-from protophone.types import Recording
+from protophone.types import Channel, Recording
 
 __all__ = ["SpeakerFrom", "build", "read", "write"]
 
+_CHANNELS = get_args(Channel)
 _TEXT_KEYS = ("speaker", "split", "language", "text")
 _COUNT_KEYS = {"start": 0, "num_samples": 1, "sample_rate": 1}  # and the least each may be
+_KEYS = {"id", "audio", "channel", *_TEXT_KEYS, *_COUNT_KEYS}
 _SOUNDS = ".wav, .flac, .ogg, .opus, .mp3, .m4a and so on (docs/recordings.md)"
 
 
-def build(source: str | Path, speaker_from: SpeakerFrom = "none", *, probe: bool = False) -> Listing:
+def build(
+    source: str | Path, speaker_from: SpeakerFrom = "none", *, channel: Channel | None = None, probe: bool = False
+) -> Listing:
     """List the recordings of a folder, of a manifest (``.jsonl``), or of one sound file, and the files left out.
 
     Speakers are as the manifest says (``manifest``; a folder or a file then names none), or from places and names, as
-    in ``speaker_of``. With ``probe``, headers are read: ``num_samples`` and ``sample_rate`` are filled in, and a
-    recording whose file is not sound, or ends too early, goes to the failures.
+    in ``speaker_of``. ``channel`` is read of each; None: as the manifest says, or the mix. With ``probe``, headers are
+    read: ``num_samples`` and ``sample_rate`` are filled in, and a recording whose file is not sound, or ends too early,
+    goes to the failures.
     """
     source = Path(source)
     check_choice(speaker_from)
@@ -50,6 +55,8 @@ def build(source: str | Path, speaker_from: SpeakerFrom = "none", *, probe: bool
         listing = Listing([Recording(id=name, path=source, speaker=speaker_of(source, speaker_from, source.parent))])
     else:
         raise InputError(f"{source}: not a folder, a manifest (.jsonl) or a recording ({_SOUNDS}); name one of these")
+    if channel is not None:
+        listing = replace(listing, recordings=[replace(each, channel=channel) for each in listing.recordings])
     return _probed(listing) if probe else listing
 
 
@@ -98,7 +105,7 @@ def write(path: str | Path, recordings: Sequence[Recording]) -> None:
         # folders are resolved, for ".." means something else across a link; a linked file keeps its own name
         sound = recording.path.parent.resolve() / recording.path.name
         row: dict[str, Any] = {"id": recording.id, "audio": Path(os.path.relpath(sound, folder)).as_posix()}
-        for key in (*_TEXT_KEYS, *_COUNT_KEYS):
+        for key in (*_TEXT_KEYS, *_COUNT_KEYS, "channel"):
             value = getattr(recording, key)
             if value is not None and (key, value) != ("start", 0):
                 row[key] = value
@@ -127,6 +134,9 @@ def _recording(line: str, folder: Path, where: str) -> Recording:
         known[key] = value = row.get(key)
         if value is not None and not isinstance(value, str):
             raise InputError(f"{where}: {key} is {value!r}; write a text, or leave the key out")
+    known["channel"] = row.get("channel")
+    if known["channel"] is not None and known["channel"] not in _CHANNELS:
+        raise InputError(f"{where}: channel is {row['channel']!r}; write {', '.join(_CHANNELS)}, or leave the key out")
     for key, least in _COUNT_KEYS.items():
         value = row.get(key)
         if value is None:
@@ -137,7 +147,7 @@ def _recording(line: str, folder: Path, where: str) -> Recording:
     path = folder / row["audio"]
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
         raise InputError(f"{where}: audio {row['audio']} is not there; paths count from the folder of the manifest")
-    extra = tuple((key, value) for key, value in row.items() if key not in {"id", "audio", *_TEXT_KEYS, *_COUNT_KEYS})
+    extra = tuple((key, value) for key, value in row.items() if key not in _KEYS)
     return Recording(id=row["id"], path=path, extra=extra, **known)
 
 

@@ -206,7 +206,7 @@ class Model:
 
     def convert_stream(
         self,
-        source: str | Path | Recording | np.ndarray,
+        source: str | Path | Recording | Tape | np.ndarray,
         voice: str | Heard | None = None,
         delivery: Delivery = _AS_RECORDED,
         *,

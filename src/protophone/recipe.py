@@ -34,7 +34,7 @@ from protophone.parts import encoder_part, voice_part
 from protophone.progress import Stage, silent
 from protophone.store import UnitRecord, read_units
 from protophone.train import FREE, TrainConfig
-from protophone.types import Recording
+from protophone.types import Channel, Recording
 from protophone.vocoders import VocoderSettings
 from protophone.vocoders.code2spec import Code2SpecConfig
 
@@ -55,11 +55,15 @@ __all__ = [
 
 @config
 class DataConfig:
-    """Which recordings: a manifest or folder, and of a manifest which split (``all``: every one) and speakers."""
+    """Which recordings: a manifest or folder, and of a manifest which split (``all``: every one) and speakers.
+
+    ``channel`` is read of each; None: as the manifest says, or the mix.
+    """
 
     recordings: str
     split: str = "train"
     speakers: tuple[str, ...] | None = None
+    channel: Channel | None = None
 
 
 @config
@@ -278,7 +282,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def select(data: DataConfig) -> Listing:
     """The recordings a recipe names; ``InputError`` where none is left."""
-    listing = build(data.recordings, "manifest")
+    listing = build(data.recordings, "manifest", channel=data.channel)
     kept = [
         recording
         for recording in listing.recordings

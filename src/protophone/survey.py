@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,14 @@ class HeldOut:
 class Survey:
     """The recordings with speech in them, and which have none or cannot be read, with the reason.
 
-    ``segments`` (speech) and ``lengths`` are in samples at 16 kHz, by id.
+    ``segments`` (speech) and ``lengths`` are in samples at 16 kHz, by id. ``warnings`` are faults of the signal.
     """
 
     recordings: list[Recording]
     segments: dict[str, list[Segment]]
     lengths: dict[str, int]
     failures: list[tuple[str, str]]
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def minutes(self) -> float:
@@ -115,7 +116,7 @@ def listen(
     ``begin`` is called before the first note. ``InputError`` where the notes are of other recordings, or none of these
     has speech in it.
     """
-    heard: dict[str, Any] = {"whole": False, "segments": {}, "lengths": {}, "failures": {}}
+    heard: dict[str, Any] = {"whole": False, "segments": {}, "lengths": {}, "failures": {}, "warnings": {}}
     if path.exists():
         try:
             heard = asdict(build(_Notes, read_json(path), source=str(path)))
@@ -136,7 +137,8 @@ def listen(
     kept = [recording for recording in found if heard["segments"].get(recording.id)]
     for recording in found:
         if recording.id not in failures and not heard["segments"][recording.id]:
-            failures[recording.id] = f"{recording.path}: no speech found in it; is it the right file?"
+            fault = "".join(heard["warnings"].get(recording.id, [])[:1]).removeprefix(f"{recording.path}: ")
+            failures[recording.id] = f"{recording.path}: no speech found in it; {fault or 'is it the right file?'}"
     if not kept:
         raise InputError(f"{source}: no recording with speech in it; the first: {next(iter(failures.values()))}")
     return Survey(
@@ -144,6 +146,7 @@ def listen(
         {each.id: [Segment(*pair) for pair in heard["segments"][each.id]] for each in kept},
         {each.id: heard["lengths"][each.id] for each in kept},
         list(failures.items()),
+        [text for each in kept for text in heard["warnings"].get(each.id, [])],
     )
 
 
@@ -155,6 +158,7 @@ class _Notes:
     segments: dict[str, list[tuple[Whole, Whole]]]
     lengths: dict[str, Whole]
     failures: dict[str, str]
+    warnings: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.segments.keys() != self.lengths.keys():
@@ -205,6 +209,7 @@ def _hear(
                 else:
                     heard["segments"][recording.id] = [[segment.start, segment.end] for segment in segments]
                     heard["lengths"][recording.id] = tape.num_samples
+                    heard["warnings"] |= {recording.id: tape.warnings} if tape.warnings else {}
             if time.monotonic() - noted > _NOTED:
                 note()
                 noted = time.monotonic()

@@ -9,6 +9,7 @@ import numpy as np
 
 from protophone import audio
 from protophone.errors import AudioError, ProtophoneError
+from protophone.signal_check import SignalCheck
 from protophone.types import Recording
 
 __all__ = ["Tape", "seconds_of"]
@@ -20,8 +21,9 @@ _SHORT = 60  # seconds up to which the sound is kept between passes
 class Tape:
     """The sound of ``source`` at ``sample_rate``, read anew at each pass unless it is short.
 
-    ``num_samples`` is its length once it has been heard to the end. ``heard`` is called with the seconds of sound of
-    each block that is read from the file, divided by ``passes``, the number of times it will be read.
+    ``num_samples`` is its length once it has been heard to the end, ``warnings`` says what is wrong with its signal.
+    ``heard`` is called with the seconds of sound of each block that is read from the file, divided by ``passes``, the
+    number of times it will be read.
     """
 
     passes = 1
@@ -33,6 +35,7 @@ class Tape:
         self.sample_rate = sample_rate
         self.heard = heard
         self.num_samples = 0
+        self.warnings: list[str] = []
         self._kept: list[np.ndarray] | None = None
 
     @property
@@ -56,7 +59,8 @@ class Tape:
             return
         kept: list[np.ndarray] = []
         heard, flat = 0, True
-        for block in audio.stream(self.source, self.sample_rate, _BLOCK * self.sample_rate):
+        check = SignalCheck(self.source.channel if isinstance(self.source, Recording) else None)
+        for block in audio.stream(self.source, self.sample_rate, _BLOCK * self.sample_rate, check.add):
             heard += len(block)
             flat = flat and audio.is_flat(block, self.sample_rate)
             if heard <= _SHORT * self.sample_rate:
@@ -67,6 +71,9 @@ class Tape:
             if self.heard is not None:
                 self.heard(len(block) / self.sample_rate / self.passes)
         self.num_samples = heard
+        self.warnings = check.warnings(self.name)
+        if fault := check.refused(self.name):
+            raise AudioError(fault)
         if heard <= _SHORT * self.sample_rate:
             audio.check_speech(np.concatenate([np.zeros(0, np.float32), *kept]), self.name, self.sample_rate)
             self._kept = kept

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from protophone.errors import UnitsError
 __all__ = [
     "NOBODY",
     "AudioBatch",
+    "Channel",
     "Codebook",
     "FeatureBatch",
     "FrameGrid",
@@ -27,6 +29,8 @@ __all__ = [
     "Utterance",
 ]
 
+Channel = Literal["mix", "left", "right"]  # of a recording with several; the mix is their mean
+
 NOBODY = "speaker"  # the name of whoever speaks where no speaker is named
 
 
@@ -34,7 +38,8 @@ NOBODY = "speaker"  # the name of whoever speaks where no speaker is named
 class Recording:
     """A recording or a segment of one: a line of a manifest.
 
-    ``start`` and ``num_samples`` count samples of the file at ``sample_rate``; ``extra`` keeps unknown keys.
+    ``start`` and ``num_samples`` count samples of the file at ``sample_rate``; ``channel`` is the one
+    that is read, None as ``mix``; ``extra`` keeps unknown keys.
     """
 
     id: str
@@ -43,6 +48,7 @@ class Recording:
     start: int = 0
     num_samples: int | None = None
     sample_rate: int | None = None
+    channel: Channel | None = None
     split: str | None = None
     language: str | None = None
     text: str | None = None

@@ -90,7 +90,7 @@ def test_libmpg123_is_silent_and_python_is_not(tmp_path):
         "from protophone import audio\n"
         "from protophone.errors import AudioError\n"
         "def read(name):\n"
-        "    for _ in range(3):\n"
+        "    for _ in range(2):\n"
         "        try: audio.read(name)\n"
         "        except AudioError: pass\n"
         "threads = [threading.Thread(target=read, args=(name,)) for name in sys.argv[1:] for _ in range(2)]\n"

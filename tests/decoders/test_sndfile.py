@@ -9,7 +9,7 @@ import soundfile
 
 from protophone import audio
 from protophone.errors import AudioError
-from protophone.manifest import scan
+from protophone.manifest import build
 from protophone.types import Recording
 from tests.conftest import babble, case
 from tests.decoders.reading import check_contract, fault_of
@@ -43,7 +43,7 @@ def test_every_kind_is_read(tmp_path, name, channels):
     soundfile.write(path, np.stack([sound] * channels, 1), 22050, **KINDS[name])
     check_contract(path, sound, 0.1)
     assert audio.probe(path).channels == channels
-    assert [each.path for each in scan(tmp_path)] == [path]
+    assert [each.path for each in build(tmp_path).recordings] == [path]
     data = path.read_bytes()
     if name != "alac.caf":  # its packet table lies behind the sound
         path.write_bytes(data[: len(data) // 2])

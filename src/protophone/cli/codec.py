@@ -1,6 +1,7 @@
 """``compress`` and ``decompress``: a recording to a few hundred bits a second, and back."""
 
 from pathlib import Path
+from typing import Literal
 
 __all__ = ["compress", "decompress"]
 
@@ -13,6 +14,7 @@ def compress(
     bundle: Path | None = None,
     voice: str | None = None,
     embed: bool = False,
+    channel: Literal["mix", "left", "right"] = "mix",
     device: str = "cpu",
 ) -> None:
     """Write a recording as a .ppn file, of a few hundred bits a second.
@@ -29,6 +31,8 @@ def compress(
         Who speaks: one of the bundle's voices. The file then says who will speak it.
     embed
         Send the voice heard in the recording's first minute instead, in some 200 bytes.
+    channel
+        Which channel of the source to read.
     device
         cpu, cuda or another torch device.
 
@@ -36,11 +40,13 @@ def compress(
     from dataclasses import replace
 
     from protophone import audio
-    from protophone.cli.terminal import answer
+    from protophone.cli.terminal import answer, warn
     from protophone.codec import check_name, pack, read_entropy
     from protophone.errors import InputError
     from protophone.files import atomic, refuse_file, refuse_unwritable
     from protophone.model import load
+    from protophone.tape import Tape
+    from protophone.types import Recording
 
     if voice is not None and embed:
         raise InputError(f"--voice {voice} and --embed: a file says one or the other; leave one away")
@@ -53,11 +59,14 @@ def compress(
     entropy = read_entropy(model.bundle)
     if voice is not None:
         check_name(voice, entropy.voices)
-    heard = model.heard(source).embedding if embed else None
-    units = model.encode(source, voice)
+    recording = Recording(id=source.stem, path=source, channel=channel)
+    heard = model.heard(recording).embedding if embed else None
+    tape = Tape(recording, model.sample_rate)
+    units = model.encode(tape, voice)
     data = pack(replace(units, voice=heard) if embed else units, entropy)
     with atomic(out) as temporary:
         temporary.write_bytes(data)
+    warn(tape.warnings)
     seconds = units.num_samples / model.sample_rate
     answer(f"{out}: {len(data)} bytes, {8 * len(data) / seconds:.0f} bit/s over {seconds:.1f} s")
 

@@ -9,10 +9,13 @@ from protophone.cli.numbers import Positive, Share
 
 __all__ = ["convert", "decode", "encode", "manifest"]
 
+Channel = Literal["mix", "left", "right"]
 SpeakerFrom = Literal["none", "parent", "top", "prefix", "manifest"]
 
 
-def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "none") -> None:
+def manifest(
+    recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "none", channel: Channel | None = None
+) -> None:
     """Write the manifest of a folder of recordings.
 
     Parameters
@@ -24,6 +27,8 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
     speaker_from
         Where a recording's speaker is named: nowhere, the folder it lies in (parent), the first folder below the
         source (top), or its file name up to the first - or _ (prefix).
+    channel
+        Which channel is to be read: left, right or the mix; without it as the manifest says, or the mix.
 
     """
     from protophone.cli.terminal import answer, introduce, left_out
@@ -36,7 +41,7 @@ def manifest(recordings: Path, out: Path, /, *, speaker_from: SpeakerFrom = "non
         raise InputError(f"{out}: a manifest is written as .jsonl; choose this suffix")
     refuse_unwritable(out)
     refuse_file(out)
-    listing = build(recordings, speaker_from, probe=True)
+    listing = build(recordings, speaker_from, channel=channel, probe=True)
     introduce(listing, seconds_of(listing.recordings))
     left_out(listing.failures)
     if not listing.recordings:
@@ -53,6 +58,7 @@ def encode(
     out: Path,
     form: Annotated[Literal["units", "shards", "zerospeech", "npy"], Parameter(name="--as")] = "units",
     speaker_from: SpeakerFrom = "manifest",
+    channel: Channel | None = None,
     split: str | None = None,
     max_bad: Share = 0.05,
     device: str = "cpu",
@@ -72,6 +78,8 @@ def encode(
     speaker_from
         Where speakers are named: in a manifest, nowhere, the folder a recording lies in (parent), the first folder
         below the source (top), or its file name up to the first - or _ (prefix).
+    channel
+        Which channel to read: left, right or the mix; without it as the manifest says, or the mix.
     split
         Only this split of a manifest.
     max_bad
@@ -81,7 +89,7 @@ def encode(
 
     """
     from protophone.cli.progress import bar
-    from protophone.cli.terminal import answer, introduce, left_out
+    from protophone.cli.terminal import answer, introduce, left_out, warn
     from protophone.corpus import check_failures, encode_corpus
     from protophone.files import refuse_existing
     from protophone.locks import sole_writer
@@ -93,11 +101,12 @@ def encode(
         if not (out / "index.json").is_file():
             refuse_existing(out)
         model = load(bundle, device=device)
-        listing = build(recordings, speaker_from)
+        listing = build(recordings, speaker_from, channel=channel)
         introduce(listing, seconds_of(listing.recordings) if speaker_from in {"parent", "top", "prefix"} else {})
         found = [recording for recording in listing.recordings if split is None or recording.split == split]
         done = encode_corpus(model, found, out, form=form, stage=bar)
         failures = [*listing.failures, *done.failures]
+        warn(done.warnings)
         left_out(failures)
         answer(f"{out}: {done.recordings} recordings, {done.seconds / 60:.1f} minutes")
         check_failures(failures, len(found) + len(listing.failures), max_bad)
@@ -168,6 +177,7 @@ def convert(
     voice: str | None = None,
     like: Path | None = None,
     speaker: str | None = None,
+    channel: Channel = "mix",
     pitch: str = "target",
     rate: Positive = 1.0,
     vocoder: str | None = None,
@@ -189,6 +199,8 @@ def convert(
         A recording of who shall speak, in place of a voice's name; for vocoders that learned to take such.
     speaker
         Who speaks in the source, where it is one of the bundle's voices; without it, its register is measured.
+    channel
+        Which channel of the source to read.
     pitch
         The melody: target (the recording's, in the register of the voice), copy (in the recording's own hertz), flat,
         or a shift such as shift:+2st, in semitones.
@@ -201,10 +213,12 @@ def convert(
 
     """
     from protophone import audio
-    from protophone.cli.terminal import answer
+    from protophone.cli.terminal import answer, warn
     from protophone.delivery import Delivery
     from protophone.files import refuse_file
     from protophone.model import load
+    from protophone.tape import Tape
+    from protophone.types import Recording
 
     _check_who_speaks(voice, like)
     delivery = Delivery(pitch, rate)
@@ -213,12 +227,14 @@ def convert(
     refuse_file(out)
     model = load(bundle, device=device, vocoder=vocoder)
     target = voice if like is None else model.heard(like)
-    parts = model.convert_stream(source, target, delivery, speaker=speaker)
+    tape = Tape(Recording(id=source.stem, path=source, channel=channel), model.sample_rate)
+    parts = model.convert_stream(tape, target, delivery, speaker=speaker)
     count = 0
     with audio.writing(out, model.sample_rate) as add:
         for part in parts:
             add(part)
             count += len(part)
+    warn(tape.warnings)
     answer(f"{out}: {count / model.sample_rate:.1f} s")
 
 

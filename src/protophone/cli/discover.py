@@ -15,6 +15,7 @@ def discover(
     out: Path,
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae",
     speaker_from: Literal["none", "parent", "top", "prefix", "manifest"] = "none",
+    channel: Literal["mix", "left", "right"] | None = None,
     minutes: Minutes | None = None,
     units: Units = 256,
     time_reduction: Literal[1, 2, 4, 8] = 4,
@@ -38,6 +39,8 @@ def discover(
     speaker_from
         Where a recording's speaker is named: nowhere, the folder it lies in (parent), the first folder below the
         source (top), its file name up to the first - or _ (prefix), or a manifest.
+    channel
+        Which channel to read: left, right or the mix; without it as the manifest says, or the mix.
     minutes
         How long everything may take; without it as long as the recordings last, 90 minutes at most.
     units
@@ -69,6 +72,7 @@ def discover(
     values = {
         "system": system,
         "speaker_from": speaker_from,
+        "channel": channel,
         "minutes": minutes,
         "units": units,
         "time_reduction": time_reduction,

@@ -8,7 +8,7 @@ from rich.table import Table
 from protophone.folder import Listing
 from protophone.names import printable
 
-__all__ = ["answer", "answer_json", "answer_table", "console", "introduce", "left_out", "say"]
+__all__ = ["answer", "answer_json", "answer_table", "console", "introduce", "left_out", "say", "warn"]
 
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _NAMED = 40  # recordings at most that are named
@@ -55,6 +55,14 @@ def introduce(listing: Listing, seconds: Mapping[str, float]) -> None:
     """
     for line in listing.lines(seconds):
         say(line)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print the faults of recordings' signals."""
+    for warning in warnings[:_NAMED]:
+        say(f"warning: {warning}")
+    if len(warnings) > _NAMED:
+        say(f"warning: {len(warnings) - _NAMED} more of this kind, {len(warnings)} in all")
 
 
 def left_out(failures: Sequence[tuple[str, str]]) -> None:

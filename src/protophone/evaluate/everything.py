@@ -29,7 +29,7 @@ from protophone.progress import Stage, silent
 from protophone.recognizers import load_recognizer
 from protophone.report.comparison import Scene, Take, comparison
 from protophone.store import UnitRecord, read_units
-from protophone.types import Recording
+from protophone.types import Channel, Recording
 
 __all__ = ["evaluate_all"]
 
@@ -43,6 +43,7 @@ def evaluate_all(
     out: str | Path,
     *,
     split: str | None = None,
+    channel: Channel | None = None,
     speakers: Sequence[str] = (),
     items: str | Path | None = None,
     alignment: str | Path | None = None,
@@ -64,7 +65,7 @@ def evaluate_all(
 
     They are spoken in ``voice``, without one each in its own, by ``vocoder`` where the bundle has several; with
     ``like``, in the voice of that recording, and then ``voice`` is only whom they are held against. Of ``speakers``
-    alone, where some are named.
+    alone, where some are named. ``channel`` is read of each recording; None: as the manifest says.
     What recognisers hear and judges of quality find is kept in ``work``, without one in ``out``.
     What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
     was left out, with the reason. An interrupted run goes on in ``out``.
@@ -73,9 +74,9 @@ def evaluate_all(
     kept = out if work is None else Path(work)
     if not (out / "units").is_dir():
         refuse_existing(out)
-    found, left_out = listing_of(recordings, split, speakers)
+    found, left_out = listing_of(recordings, split, speakers, channel)
     check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
-    others = recordings_of(recordings, None)
+    others = recordings_of(recordings, None, channel=channel)
     persons_of(others, one_person)
     model = load(bundle, device=device, vocoder=vocoder)
     speaks: str | Heard | None = None
@@ -96,7 +97,8 @@ def evaluate_all(
         | {"split": split, "asr": list(asr), "language": language, "embedder": embedder}
         | {"one_person": list(one_person), "seed": seed}
         | {"speakers": list(speakers), "like": like and str(like), "voice": voice, "vocoder": vocoder}
-        | {"pitch": delivery.pitch, "rate": delivery.rate},
+        | {"pitch": delivery.pitch, "rate": delivery.rate}
+        | ({} if channel is None else {"channel": channel}),
         hashes={role: digest(path) for role, path in read.items() if path is not None},
         left_out=left_out,
     )

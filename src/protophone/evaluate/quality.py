@@ -68,8 +68,9 @@ def settings_of_quality() -> dict[str, dict[str, Any]]:
 
 
 def _identity(pair: Pair) -> list[Any]:
-    """What the original is: its file, and which part of it."""
-    return [digest(pair.recording.path), pair.recording.start, pair.recording.num_samples]
+    """What the original is: its file, and which part and channel of it."""
+    recording = pair.recording
+    return [digest(recording.path), recording.start, recording.num_samples, *filter(None, [recording.channel])]
 
 
 def _scores(pair: Pair) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from protophone.evaluate.voices import compare_voices, persons_of
 from protophone.features.speaker import load_embedder
 from protophone.files import inside
 from protophone.progress import Stage, silent
-from protophone.types import Recording
+from protophone.types import Channel, Recording
 
 __all__ = ["Measures", "evaluate_resynthesis", "measure", "pairs_of"]
 
@@ -54,13 +54,15 @@ def evaluate_resynthesis(
     measures: Measures,
     *,
     split: str | None = None,
+    channel: Channel | None = None,
     work: Path | None = None,
     stage: Stage = silent,
 ) -> Results:
     """The figures that ``measures`` asks for, of ``sounds/ID.wav`` beside the recordings of the manifest ``original``.
 
-    What takes long is kept in ``work``, a folder, and not done again. Raises ``InputError`` where nothing is asked for,
-    a sound is missing (unless ``missing`` is ``skip``), or a measure lacks what it needs.
+    ``channel`` is read of each recording; None: as the manifest says. What takes long is kept in ``work``, a folder,
+    and not done again. Raises ``InputError`` where nothing is asked for, a sound is missing (unless ``missing`` is
+    ``skip``), or a measure lacks what it needs.
     """
     if not (measures.asr or measures.f0 or measures.speaker or measures.quality):
         raise InputError("nothing to measure; give --asr MODEL, --f0, --speaker, --quality, or several of them")
@@ -68,11 +70,12 @@ def evaluate_resynthesis(
     title = f"resynthesis, {sounds}"
     if work is not None:
         refuse_others(work, title)
-    found, left_out = listing_of(original, split)
+    found, left_out = listing_of(original, split, channel=channel)
     pairs, absent = pairs_of(found, sounds, measures.missing)
     _check_judges(measures)
-    others = recordings_of(measures.enrol or original, None) if measures.speaker else []
+    others = recordings_of(measures.enrol or original, None, channel=channel) if measures.speaker else []
     settings = asdict(measures) | {"original": str(original), "sounds": str(sounds), "split": split}
+    settings |= {} if channel is None else {"channel": channel}
     settings |= {"enrol": None if measures.enrol is None else str(measures.enrol)}
     results = Results(
         title=title,

@@ -10,7 +10,7 @@ from protophone.errors import InputError
 from protophone.evaluate.figure import LeftOut
 from protophone.manifest import build
 from protophone.store import UnitRecord, read_units
-from protophone.types import Recording
+from protophone.types import Channel, Recording
 
 __all__ = ["listing_of", "recordings_of", "units_of"]
 
@@ -25,16 +25,21 @@ def units_of(path: str | Path) -> list[UnitRecord]:
     return records
 
 
-def recordings_of(source: str | Path, split: str | None, speakers: Sequence[str] = ()) -> list[Recording]:
-    """The recordings of a manifest, a folder or a file, of one ``split`` and of ``speakers`` where these are named."""
-    return listing_of(source, split, speakers)[0]
+def recordings_of(
+    source: str | Path, split: str | None, speakers: Sequence[str] = (), channel: Channel | None = None
+) -> list[Recording]:
+    """The recordings of a manifest, a folder or a file, of one ``split`` and of ``speakers`` where these are named.
+
+    ``channel`` is read of each; None: as the manifest says.
+    """
+    return listing_of(source, split, speakers, channel)[0]
 
 
 def listing_of(
-    source: str | Path, split: str | None, speakers: Sequence[str] = ()
+    source: str | Path, split: str | None, speakers: Sequence[str] = (), channel: Channel | None = None
 ) -> tuple[list[Recording], list[LeftOut]]:
     """Return what ``recordings_of`` returns, and the other files of a folder."""
-    listing = build(source, "manifest")
+    listing = build(source, "manifest", channel=channel)
     kept = [recording for recording in listing.recordings if split is None or recording.split == split]
     if not kept:
         known = sorted({recording.split or "none" for recording in listing.recordings})

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-__all__ = ["Missing", "Over"]
+__all__ = ["Channel", "Missing", "Over"]
 
+Channel = Literal["mix", "left", "right"]
 Missing = Literal["error", "skip"]
 Over = Literal["recordings", "speakers"]

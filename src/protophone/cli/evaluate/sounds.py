@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from protophone.cli.evaluate.options import Missing, Over
+from protophone.cli.evaluate.options import Channel, Missing, Over
 from protophone.cli.numbers import Seed
 
 __all__ = ["everything", "resynthesis"]
@@ -15,6 +15,7 @@ def resynthesis(
     /,
     *,
     split: str | None = None,
+    channel: Channel | None = None,
     asr: tuple[str, ...] = (),
     language: str | None = None,
     f0: bool = False,
@@ -41,6 +42,8 @@ def resynthesis(
         A folder with ID.wav of each of them.
     split
         Only this split of the manifest.
+    channel
+        Which channel of the recordings to read: left, right or the mix; without it as the manifest says, or the mix.
     asr
         A recogniser: a folder or name of a faster-whisper model, or pocketsphinx; may be given several times, and
         figures name theirs.
@@ -94,7 +97,8 @@ def resynthesis(
         over=over,
         seed=seed,
     )
-    show(evaluate_resynthesis(original, sounds, measures, split=split, work=out, stage=bar), json=json, out=out)
+    results = evaluate_resynthesis(original, sounds, measures, split=split, channel=channel, work=out, stage=bar)
+    show(results, json=json, out=out)
 
 
 def everything(
@@ -104,6 +108,7 @@ def everything(
     *,
     out: Path,
     split: str | None = None,
+    channel: Channel | None = None,
     speakers: tuple[str, ...] = (),
     items: Path | None = None,
     alignment: Path | None = None,
@@ -133,6 +138,8 @@ def everything(
         A folder for the units, the sounds and the results; an interrupted run goes on there.
     split
         Only this split of the manifest.
+    channel
+        Which channel of the recordings to read: left, right or the mix; without it as the manifest says, or the mix.
     speakers
         Only recordings by these; may be given several times.
     items
@@ -183,6 +190,7 @@ def everything(
             recordings,
             out,
             split=split,
+            channel=channel,
             speakers=speakers,
             items=items,
             alignment=alignment,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from protophone.cli.evaluate.options import Missing, Over
+from protophone.cli.evaluate.options import Channel, Missing, Over
 from protophone.cli.numbers import Count, Positive, Seconds, Seed
 
 __all__ = ["abx", "bitrate", "terms", "units"]
@@ -24,6 +24,7 @@ def abx(
     frame_rate: Positive | None = None,
     recordings: Path | None = None,
     split: str | None = None,
+    channel: Channel | None = None,
     bundle: Path | None = None,
     max_size_group: Count | None = None,
     max_x_across: Count | None = None,
@@ -55,6 +56,8 @@ def abx(
         Recordings for a bundle to encode: a manifest or a folder.
     split
         Only this split of the manifest.
+    channel
+        Which channel of the recordings to read: left, right or the mix; without it as the manifest says, or the mix.
     bundle
         Score the vectors that this bundle has for the units.
     max_size_group
@@ -85,11 +88,13 @@ def abx(
         refuse_others(out, title)
     if split is not None and recordings is None:
         raise InputError(f"--split {split}: of which recordings? give their manifest with --recordings")
+    if channel is not None and recordings is None:
+        raise InputError(f"--channel {channel}: of which recordings? give them with --recordings")
     found, left_out = None, list[LeftOut]()
     if recordings is not None:
         from protophone.evaluate.sources import listing_of  # which takes long, and features need it not
 
-        found, left_out = listing_of(recordings, split)
+        found, left_out = listing_of(recordings, split, channel=channel)
     frames = representation(source, bundle=bundle, recordings=found, frame_rate=frame_rate)
     part, scores = evaluate_abx(
         frames,
@@ -106,6 +111,7 @@ def abx(
     named = {"source": source, "items": items, "recordings": recordings, "bundle": bundle}
     read = {role: path for role, path in named.items() if path is not None}
     settings = {role: str(path) for role, path in read.items()} | {"split": split, "missing": missing}
+    settings |= {} if channel is None else {"channel": channel}
     hashes = {role: digest(path) for role, path in read.items()}
     results = Results(title=title, settings=settings, hashes=hashes, left_out=left_out)
     results.add(part)
