@@ -30,6 +30,7 @@ _MAGIC = (  # bytes at a place in the file, and FFmpeg's name of what they begin
 _FORMS = {b"WAVE": "wav", b"AVI ": "avi", b"AIFF": "aiff", b"AIFC": "aiff"}  # by the bytes 8 to 12 of RIFF and FORM
 _PACKETS = ((0, 188), (4, 192))  # of MPEG transport streams: first byte "G", every so many bytes
 _AHEAD = 10  # seconds that are rather decoded than leapt over
+_UNSTAMPED = -(2**62)  # time stamp of a frame that has none
 _BEFORE = 1  # seconds decoded before a sample, for a decoder's memory
 
 
@@ -51,18 +52,19 @@ def demuxer_of(path: Path) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class _Index:
-    """The decoded frames of a file: each one's first sample and time stamp, int64 ``[frame]``."""
+    """The length of a decoded file, and a frame of each second: its first sample, length and time stamp.
+
+    These are int64 ``[frame]``. ``stamped`` says that every frame of the file is known by its time stamp.
+    """
 
     sample_rate: int
     channels: int
     num_samples: int
     codec: str
+    stamped: bool
     starts: np.ndarray
+    lengths: np.ndarray
     stamps: np.ndarray
-
-    def stamped(self) -> bool:
-        """Return whether every frame is known by its time stamp."""
-        return bool((np.diff(self.stamps) > 0).all())
 
 
 class PyavDecoder:
@@ -112,7 +114,7 @@ class PyavDecoder:
         """Go to a frame before sample ``at``, found by its time stamp; to the first where stamps do not tell."""
         index = self._index
         place = int(np.searchsorted(index.starts, at - _BEFORE * self.sample_rate, side="right")) - 1
-        if place > 0 and index.stamped():
+        if place > 0 and index.stamped:
             stream = self._container.streams.audio[0]
             self._container.seek(int(index.stamps[place]), stream=stream, backward=True)
             self._frames = _frames(self._container, self._path)
@@ -120,8 +122,7 @@ class PyavDecoder:
                 found = int(np.searchsorted(index.stamps, stamp))
                 if found >= len(index.stamps) or index.starts[found] > at:
                     break
-                following = index.starts[found + 1] if found + 1 < len(index.starts) else self.num_samples
-                if index.stamps[found] == stamp and len(samples) == following - index.starts[found]:
+                if index.stamps[found] == stamp and len(samples) == index.lengths[found]:
                     self._rest, self._at = samples, int(index.starts[found])
                     return
         self._container.close()
@@ -155,13 +156,13 @@ def _opened(path: Path, demuxer: str) -> Any:
 
 
 def _frames(container: Any, path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """The decoded frames of the first audio stream: time stamps (-1 without) and float32 ``[sample, channel]``."""
+    """The decoded frames of the first audio stream: time stamps and float32 ``[sample, channel]``."""
     import av
 
     count = 0
     try:
         for frame in container.decode(container.streams.audio[0]):
-            yield -1 if frame.pts is None else frame.pts, _samples(frame)
+            yield _UNSTAMPED if frame.pts is None else frame.pts, _samples(frame)
             count += frame.samples
     except (av.error.FFmpegError, ValueError) as error:
         raise AudioError(
@@ -180,12 +181,12 @@ def _samples(frame: Any) -> np.ndarray:
     return ((values - (scale if values.dtype.kind == "u" else 0.0)) / scale).astype(np.float32)
 
 
-@lru_cache(maxsize=2**8)
+@lru_cache(maxsize=2**12)
 def _indexed(path: Path, demuxer: str, size: int, changed: int) -> _Index:  # noqa: ARG001 - they tell versions apart
     """Decode a file once: containers of these kinds count no samples, or not those that are decoded."""
-    starts: list[int] = []
-    stamps: list[int] = []
+    kept: list[tuple[int, int, int]] = []
     count = longest = 0
+    stamped, before = True, _UNSTAMPED
     with _opened(path, demuxer) as container:
         stream = container.streams.audio[0]
         shape = None
@@ -194,8 +195,9 @@ def _indexed(path: Path, demuxer: str, size: int, changed: int) -> _Index:  # no
             if shape not in {None, found}:
                 raise AudioError(f"{path}: its rate or channels change after {count} samples; convert it to WAV")
             shape = found
-            starts.append(count)
-            stamps.append(stamp)
+            stamped, before = stamped and stamp > before, stamp
+            if not kept or count - kept[-1][0] >= found[0]:
+                kept.append((count, len(samples), stamp))
             count += len(samples)
             longest = max(longest, len(samples))
         rate, channels = shape or (1, 1)
@@ -204,4 +206,4 @@ def _indexed(path: Path, demuxer: str, size: int, changed: int) -> _Index:  # no
             if 0 < count - told < 2 * longest:
                 count = told
         codec = stream.codec_context.name
-    return _Index(rate, channels, count, codec, np.array(starts, np.int64), np.array(stamps, np.int64))
+    return _Index(rate, channels, count, codec, stamped, *np.array(kept or [(0, 0, 0)], np.int64).T)
