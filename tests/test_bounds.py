@@ -39,7 +39,10 @@ def _configs() -> list[type]:
 CONFIGS = _configs()
 GRID = {"sample_rate": 16000, "hop": 640}
 ROW = {"value": 1.0, "unit": "", "better": "", "interval": None, "count": 1, "over": "", "protocol": {}, "note": ""}
-NEEDED = {  # keys without a default
+NEEDED = {
+    "units": 0,
+    "pitch": 1,
+    "synthesizer": 1,  # keys without a default
     "what": "w",
     "reason": "r",
     "examples": [],

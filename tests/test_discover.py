@@ -148,7 +148,11 @@ def test_the_report_counts_what_the_units_say(finished):
     assert failure["file"] == "bo/bad"
     assert "bad.wav: not a sound file" in failure["reason"]
     assert any("minutes of speech is little" in warning for warning in report["warnings"])
-    assert any(re.match(r"the voice learned for \d+ steps, .*give more --minutes", each) for each in report["warnings"])
+    assert report["steps"] == json.loads((out / "plan.json").read_text())
+    assert (report["steps"]["units"] > 0) == (options.system == "vqvae")
+    if report["steps"]["synthesizer"] < 100:
+        said = r"the synthesizer is trained for \d+ steps only: .*give more --minutes, or --steps"
+        assert any(re.match(said, each) for each in report["warnings"])
     assert report["phones"]["names"] == ["a", "e", "i", "o", "u"]
     assert report["phones"]["recordings"] == 6
     assert np.array(report["phones"]["counts"]).sum() == pytest.approx(6 * 5 * 7.5, abs=6)
@@ -183,7 +187,12 @@ def test_run_again_it_changes_nothing_that_was_learned(finished, corpus, alignme
     after = contents(out)
     assert [name for name in before if after.get(name) != before[name]] == []
     assert sorted(after) == sorted(before)
-    assert watcher.stages == ["encoding"]
+    assert watcher.stages == ["encoding", "speaking"]
+
+
+def test_every_stage_was_expected_in_its_order(finished):
+    _, watcher, _ = finished
+    assert watcher.expected == watcher.stages[1:]
 
 
 def test_other_options_or_recordings_are_refused(finished, corpus, tmp_path):

@@ -4,16 +4,17 @@ Each lesson goes into the bundle when it is learned, so an interrupted run goes 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from protophone.bundle import add_part, add_voice
 from protophone.codec.learning import ContextConfig
-from protophone.config import Minutes, Seed, Share, Units, config
+from protophone.config import Minutes, Seed, Share, Steps, Units, bounds, build, config
 from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.encoders.vqvae import VQVAEConfig
+from protophone.errors import ConfigError
 from protophone.fit import fit_encoder, fit_voice
 from protophone.manifest import SpeakerFrom
 from protophone.melody import fit_pitch
@@ -28,10 +29,42 @@ from protophone.train import TrainConfig
 from protophone.types import Channel
 from protophone.vocoders.vocos import VocosConfig
 
-__all__ = ["DiscoverConfig", "Plan", "learn_entropy", "learn_pitch", "learn_units", "learn_voice"]
+__all__ = [
+    "DiscoverConfig",
+    "TrainingSteps",
+    "learn_entropy",
+    "learn_pitch",
+    "learn_units",
+    "learn_voice",
+    "pitch_units",
+    "synthesizer",
+    "system",
+    "trainings",
+]
 
-_LONGEST_MINUTES = 90.0  # for all the work unless more is asked for
-_PITCH_MINUTES = 2.0  # at most: pitch units are small
+
+@config
+class TrainingSteps:
+    """Steps of the units' training (0 unless the system is ``vqvae``), the pitch units' and the synthesizer's."""
+
+    units: Annotated[int, bounds(0, 10**9)]
+    pitch: Steps
+    synthesizer: Steps
+
+    @classmethod
+    def read(cls, text: str) -> "TrainingSteps":
+        """Read three numbers with commas between them; ``ConfigError`` for anything else."""
+        parts = text.split(",")
+        if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+            raise ConfigError(
+                f"--steps {text}: write three whole numbers, the steps of units, pitch and synthesizer, for example "
+                "--steps 1200,300,900; --minutes needs none"
+            )
+        return build(cls, dict(zip(("units", "pitch", "synthesizer"), map(int, parts), strict=True)), source="--steps")
+
+    def __str__(self) -> str:
+        """The text that ``read`` takes."""
+        return f"{self.units},{self.pitch},{self.synthesizer}"
 
 
 @config
@@ -40,54 +73,44 @@ class DiscoverConfig:
 
     ``minutes`` is the budget for everything; without it, as long as the recordings last, 90 at most. Of what reading,
     encoding and the report leave of it, a third of it at least, the units' training gets 50 %, that of their pitch
-    10 %, two minutes at most, and the voice's the rest.
+    10 %, two minutes at most, and the voice's the rest. ``steps`` in place of ``minutes`` make a run that does not
+    depend on the machine's speed.
     """
 
     system: Literal["vqvae", "kmeans", "gmm", "dpgmm"] = "vqvae"
     speaker_from: SpeakerFrom = "none"
     channel: Channel | None = None
     minutes: Minutes | None = None
+    steps: TrainingSteps | None = None
     units: Units = 256
     time_reduction: Literal[1, 2, 4, 8] = 4
     max_bad: Share = 0.05
     seed: Seed = 0
     device: str = "cpu"
 
-
-@dataclass(frozen=True)
-class Plan:
-    """Minutes of training for the units, their pitch and the voice, and of everything."""
-
-    units: float
-    pitch: float
-    voice: float
-    whole: float
-
-    @classmethod
-    def of(cls, minutes: float, options: DiscoverConfig) -> "Plan":
-        """Reading, encoding and the report come first; training has the rest of the budget, a third of it at least.
-
-        ``minutes`` is how long the recordings last.
-        """
-        budget = options.minutes or min(_LONGEST_MINUTES, minutes)
-        fixed = 0.5 + minutes / 20
-        training = max(budget / 3, budget - fixed)
-        pitch = min(_PITCH_MINUTES, 0.1 * training)
-        return cls(0.5 * training, pitch, 0.5 * training - pitch, fixed + training)
+    def __post_init__(self) -> None:
+        if self.steps is None:
+            return
+        if self.minutes is not None:
+            raise ConfigError(f"--minutes {self.minutes:g} and --steps {self.steps}: give one of them")
+        if (self.system == "vqvae") != (self.steps.units > 0):
+            wanted = "give a number of steps above 0" if self.system == "vqvae" else "write 0"
+            raise ConfigError(f"--steps {self.steps}: the first is of the units, which {self.system} learns; {wanted}")
 
 
-def learn_units(survey: Survey, plan: Plan, options: DiscoverConfig, out: Path, stage: Stage) -> None:
-    """The encoder, into a new bundle."""
-    recordings, segments = survey.learned
-    training = _training(options, plan.units, batch=32)
-    folder = out / "work" / "encoder"
-    encoder, _ = fit_encoder(
-        recordings, _system(options), training, folder, segments=segments, stage=stage, failures=[]
-    )
-    write_encoder(out / "bundle", encoder, recordings, training)
+def trainings(options: DiscoverConfig, steps: TrainingSteps) -> dict[str, TrainConfig]:
+    """Return the settings of each training, by its name in ``TrainingSteps``."""
+    common = TrainConfig(learning_rate=1e-3, seed=options.seed, device=options.device)
+    small = replace(common, batch=16, learning_rate=2e-3, crop=320, clip=1.0, precision="32-true")
+    return {
+        "units": replace(common, steps=steps.units or None, batch=32),
+        "pitch": replace(small, steps=steps.pitch),
+        "synthesizer": replace(common, steps=steps.synthesizer, batch=8, crop=100),  # many small steps: time is short
+    }
 
 
-def _system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
+def system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
+    """Return the config of the encoder."""
     if options.system == "vqvae":
         base = VQVAEConfig()
         return replace(
@@ -97,22 +120,43 @@ def _system(options: DiscoverConfig) -> VQVAEConfig | PipelineConfig:
     return PipelineConfig(quantizer=kind(num_units=options.units), time_reduction=options.time_reduction)
 
 
-def learn_pitch(survey: Survey, plan: Plan, options: DiscoverConfig, out: Path, stage: Stage) -> None:
+def pitch_units() -> PitchVQVAEConfig:
+    """Return the config of the pitch units."""
+    return PitchVQVAEConfig()
+
+
+def synthesizer() -> VocosConfig:
+    """Return the config of the synthesizer."""
+    return VocosConfig()
+
+
+def learn_units(survey: Survey, steps: TrainingSteps, options: DiscoverConfig, out: Path, stage: Stage) -> None:
+    """The encoder, into a new bundle."""
+    recordings, segments = survey.learned
+    training = trainings(options, steps)["units"]
+    folder = out / "work" / "encoder"
+    encoder, _ = fit_encoder(recordings, system(options), training, folder, segments=segments, stage=stage, failures=[])
+    write_encoder(out / "bundle", encoder, recordings, training)
+
+
+def learn_pitch(survey: Survey, steps: TrainingSteps, options: DiscoverConfig, out: Path, stage: Stage) -> None:
     """The pitch units, into the bundle."""
     recordings, segments = survey.learned
-    training = replace(_training(options, plan.pitch, batch=16, rate=2e-3), crop=320, clip=1.0, precision="32-true")
+    training = trainings(options, steps)["pitch"]
     folder = out / "work" / "pitch"
-    pitch, _ = fit_pitch(recordings, PitchVQVAEConfig(), training, folder, segments=segments, stage=stage, failures=[])
+    pitch, _ = fit_pitch(recordings, pitch_units(), training, folder, segments=segments, stage=stage, failures=[])
     add_part(out / "bundle", "pitch", pitch_part(pitch))
 
 
-def learn_voice(model: Model, survey: Survey, plan: Plan, options: DiscoverConfig, out: Path, stage: Stage) -> None:
+def learn_voice(
+    model: Model, survey: Survey, steps: TrainingSteps, options: DiscoverConfig, out: Path, stage: Stage
+) -> None:
     """The voices, into the bundle."""
     recordings, segments = survey.learned
-    training = replace(_training(options, plan.voice, batch=8), crop=100)  # many small steps: the time is short
+    training = trainings(options, steps)["synthesizer"]
     folder = out / "work" / "voice"
     vocoder, _ = fit_voice(
-        recordings, model.encoder, VocosConfig(), training, folder, segments=segments, stage=stage, failures=[]
+        recordings, model.encoder, synthesizer(), training, folder, segments=segments, stage=stage, failures=[]
     )
     add_voice(out / "bundle", "vocos", voice_part(vocoder))
 
@@ -123,7 +167,3 @@ def learn_entropy(
     """What follows what among the units, into the bundle."""
     settings = ContextConfig(seed=options.seed)
     add_part(out / "bundle", "entropy", entropy_of(model, records, settings, stage=stage).part())
-
-
-def _training(options: DiscoverConfig, minutes: float, batch: int, rate: float = 1e-3) -> TrainConfig:
-    return TrainConfig(minutes=minutes, batch=batch, learning_rate=rate, seed=options.seed, device=options.device)

@@ -13,7 +13,14 @@ from typing import Any, Protocol
 from protophone import audio
 from protophone.bundle import Bundle
 from protophone.corpus import check_failures, encode_corpus
-from protophone.curriculum import DiscoverConfig, Plan, learn_entropy, learn_pitch, learn_units, learn_voice
+from protophone.curriculum import (
+    DiscoverConfig,
+    TrainingSteps,
+    learn_entropy,
+    learn_pitch,
+    learn_units,
+    learn_voice,
+)
 from protophone.device import device_of
 from protophone.errors import InputError
 from protophone.figures import check_references, figures
@@ -23,6 +30,7 @@ from protophone.fit import speakers_of
 from protophone.folder import Listing
 from protophone.manifest import build, write
 from protophone.model import Model, load
+from protophone.plan import Budget, noted, settle, stages
 from protophone.progress import Advance, Unit
 from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
@@ -73,9 +81,14 @@ def discover(
     found = listing.recordings
     check_references([recording.id for recording in found], items=items, alignment=alignment, tier=tier)
     seconds = seconds_of(found)
-    plan = Plan.of(sum(seconds.values()) / 60, options)
-    whole = max(1, round(plan.whole))
-    watcher.say(f"{len(found)} recordings; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}")
+    length = sum(seconds.values()) / 60
+    minutes = Budget.of(length, options)
+    whole = max(1, round(minutes.whole))
+    takes = (
+        f"; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}" if options.steps is None else ""
+    )
+    watcher.say(f"{len(found)} recordings{takes}")
+    watcher.expect([("listening", length / 4), ("learning", math.nan if options.steps else 60 * minutes.whole)])
 
     for line in listing.lines(seconds):
         watcher.say(line)
@@ -85,38 +98,36 @@ def discover(
 
     survey = listen(source, found, out / "work" / "survey.json", begin, watcher.stage)
     write(out / "manifest.jsonl", survey.recordings)
-    warnings = [*listing.warnings, *_warnings(survey, listing, options)]
-    watcher.say(
-        f"{survey.minutes:.1f} minutes, {survey.speech_minutes:.1f} of speech, "
-        f"{len(speakers_of(survey.recordings))} speakers"
-    )
+    speakers = speakers_of(survey.recordings)
+    watcher.say(f"{survey.minutes:.1f} minutes, {survey.speech_minutes:.1f} of speech, {len(speakers)} speakers")
+    if _is_learned(out):
+        steps = noted(out / "plan.json")
+    else:
+        steps, paces = settle(out / "plan.json", options, minutes, speakers)
+        watcher.expect(stages(survey.minutes, options, steps, paces))
+    warnings = [*listing.warnings, *_warnings(survey, listing, options, steps)]
     for warning in warnings[len(listing.warnings) :]:
         watcher.say(f"warning: {warning}")
     if not (out / "bundle" / "bundle.json").exists():
-        learn_units(survey, plan, options, out, watcher.stage)
+        learn_units(survey, steps, options, out, watcher.stage)
     if "pitch" not in Bundle(out / "bundle").parts:
-        learn_pitch(survey, plan, options, out, watcher.stage)
+        learn_pitch(survey, steps, options, out, watcher.stage)
     model = load(out / "bundle", device=options.device)
     done = encode_corpus(model, survey.recordings, out, beside=True, stage=watcher.stage)
     if not model.voices:
-        learn_voice(model, survey, plan, options, out, watcher.stage)
+        learn_voice(model, survey, steps, options, out, watcher.stage)
         model = load(out / "bundle", device=options.device)
-    budget = out / "work" / "voice" / "budget.json"  # whoever deleted work/ has seen it
-    if budget.is_file() and (steps := read_json(budget, steps=int)["steps"]) < LEAST_STEPS:
-        warnings.append(
-            f"the voice learned for {steps} steps, as its minutes allowed on a machine this slow or busy: below "
-            f"{LEAST_STEPS} it says hardly more than noise; give more --minutes, and another --out"
-        )
-        watcher.say(f"warning: {warnings[-1]}")
     records = list(read_units(out))
     if "entropy" not in model.bundle.parts:
         learn_entropy(model, records, options, out, watcher.stage)
     by_id = {recording.id: recording for recording in survey.recordings}
     annotate(records, by_id, survey.segments, out)
-    spoken = [_speak(model, held, records, out) for held in survey.held_out]
+    with watcher.stage("speaking", len(survey.held_out)) as advance:
+        spoken = [_speak(model, held, records, out, advance) for held in survey.held_out]
     failures = [*listing.failures, *survey.failures, *done.failures]
     document = {
-        "options": asdict(options),
+        "options": {name: value for name, value in asdict(options).items() if name not in {"minutes", "steps"}},
+        "steps": asdict(steps),
         "corpus": {
             "recordings": len(survey.recordings),
             "minutes": round(survey.minutes, 3),
@@ -138,6 +149,11 @@ def discover(
     return out / "report.html"
 
 
+def _is_learned(out: Path) -> bool:
+    """Whether an earlier run finished its trainings."""
+    return (out / "bundle" / "bundle.json").exists() and bool(Bundle(out / "bundle").voices)
+
+
 def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
     """Checks that the output is nothing yet, or an interrupted run with the same options; what tells runs apart."""
     kept = {name: value for name, value in asdict(options).items() if name not in {"max_bad", "device"}}
@@ -152,7 +168,7 @@ def _begin(out: Path, source: Path, options: DiscoverConfig) -> dict[str, Any]:
     return wanted
 
 
-def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig) -> list[str]:
+def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig, steps: TrainingSteps) -> list[str]:
     warnings = _first(survey.warnings)
     failures = [*listing.failures, *survey.failures]
     found = len(listing.recordings) + len(listing.failures)
@@ -168,6 +184,11 @@ def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig) -> list
             f"{len(failures)} of {found} recordings cannot be used, more than --max-bad {options.max_bad:g} "
             f"allows, so the command will end with an error; the first: {failures[0][1]}"
         )
+    if steps.synthesizer < LEAST_STEPS:
+        warnings.append(
+            f"the synthesizer is trained for {steps.synthesizer} steps only: below {LEAST_STEPS} its voices are hardly "
+            "more than noise; give more --minutes, or --steps, and another --out"
+        )
     return warnings
 
 
@@ -177,7 +198,9 @@ def _first(warnings: Sequence[str]) -> list[str]:
     return [*warnings[:_SHOWN], *([f"{others} more of this kind; report.json lists them all"] if others > 0 else [])]
 
 
-def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path) -> tuple[Recording, UnitRecord]:
+def _speak(
+    model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path, advance: Advance
+) -> tuple[Recording, UnitRecord]:
     """A part that was held out, and its units, spoken into ``sounds/`` by its own speaker where that is a voice."""
     record = next(record for record in records if record.id == held.recording.id)
     units = _cut(record, held)
@@ -188,6 +211,7 @@ def _speak(model: Model, held: HeldOut, records: Sequence[UnitRecord], out: Path
         own = held.recording.speaker
         sound = model.decode(units.to_utterance(), own if own in model.voices else None)
         audio.write(path, sound[0], sound.sample_rate)
+    advance(1)
     return part, units
 
 

@@ -33,6 +33,7 @@ __all__ = ["FREE", "Pace", "Run", "TrainConfig", "history", "pace_of", "train"]
 
 _TOLD = 20  # steps between points of a curve
 _LOOKS = 20  # times that a training is looked at
+_TRIALS, _TRIED = 8, 5.0  # steps that are timed, and the seconds after which three are enough
 FREE = ("steps", "minutes", "save_every", "device")  # of ``TrainConfig``: may change while a run goes on
 
 
@@ -272,7 +273,10 @@ class Pace:
 
 
 def pace_of(model: Any, sampler: Callable[[int], Any], settings: TrainConfig) -> Pace:
-    """Measure the time of a training step of ``model`` on batches of ``sampler``; leaves the model as it was."""
+    """Measure the time of a training step of ``model`` on batches of ``sampler``; leaves the model as it was.
+
+    Steps with discriminators are timed only if the steps or minutes of ``settings`` reach them.
+    """
     fabric = fabric_of(settings.device, settings.precision)
     model = model.to(fabric.device)
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -282,16 +286,19 @@ def pace_of(model: Any, sampler: Callable[[int], Any], settings: TrainConfig) ->
     model.train()
 
     def timed() -> float:
-        seconds = []
-        for trial in range(8):
+        seconds: list[float] = []
+        while len(seconds) < 3 or (len(seconds) < _TRIALS and sum(seconds) < _TRIED):
             begun = time.monotonic()
-            _step(model, throwaway, sampler, settings, fabric, trial, 0.0)
+            _step(model, throwaway, sampler, settings, fabric, len(seconds), 0.0)
             seconds.append(time.monotonic() - begun)
-        return sorted(seconds[2:])[3]
+        settled = sorted(seconds[2:])
+        return settled[len(settled) // 2]
 
     pace = Pace(timed())
     discriminators: Any = getattr(model, "discriminator", None)
-    if joins_at := getattr(discriminators, "joins_at", 0):
+    joins_at = getattr(discriminators, "joins_at", 0)
+    within = pace.steps(60 * (settings.minutes or 0.0)) if settings.steps is None else settings.steps
+    if 0 < joins_at < within:
         discriminators.steps_done.fill_(joins_at)
         pace = Pace(pace.each, timed(), joins_at)
     model.load_state_dict(weights)

@@ -17,6 +17,7 @@ def discover(
     speaker_from: Literal["none", "parent", "top", "prefix", "manifest"] = "none",
     channel: Literal["mix", "left", "right"] | None = None,
     minutes: Minutes | None = None,
+    steps: str | None = None,
     units: Units = 256,
     time_reduction: Literal[1, 2, 4, 8] = 4,
     items: Path | None = None,
@@ -43,6 +44,9 @@ def discover(
         Which channel to read: left, right or the mix; without it as the manifest says, or the mix.
     minutes
         How long everything may take; without it as long as the recordings last, 90 minutes at most.
+    steps
+        Steps of training of the units, the pitch units and the synthesizer, in place of minutes: 1200,300,900. A run
+        names its own at the end; with them it can be repeated on another machine.
     units
         How many units.
     time_reduction
@@ -62,14 +66,19 @@ def discover(
         cpu, cuda or another torch device.
 
     """
+    import shlex
+    from dataclasses import asdict
+
     from protophone.cli.progress import Terminal
     from protophone.cli.terminal import answer
     from protophone.config import build
+    from protophone.curriculum import TrainingSteps
     from protophone.discover import DiscoverConfig
     from protophone.discover import discover as run
     from protophone.locks import sole_writer
+    from protophone.plan import noted
 
-    values = {
+    asked = {
         "system": system,
         "speaker_from": speaker_from,
         "channel": channel,
@@ -80,7 +89,16 @@ def discover(
         "seed": seed,
         "device": device,
     }
+    values = asked if steps is None else {**asked, "steps": asdict(TrainingSteps.read(steps))}
     options = build(DiscoverConfig, values, source="discover")
     with sole_writer(out):
         page = run(recordings, out, options, Terminal(), items=items, alignment=alignment, tier=tier)
+    done, usual = noted(out / "plan.json"), DiscoverConfig()
+    given = {"items": items, "alignment": alignment, "tier": tier}
+    same = {name: value for name, value in [*asked.items(), *given.items()] if value != getattr(usual, name, None)}
+    same.pop("minutes", None)
+    words = ["protophone", "discover", str(recordings), "--out", str(out)]
+    words += [word for name, value in same.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     answer(f"{page}: open it in a browser")
+    answer(f"{out / 'textgrid'}, {out / 'elan'}: a file of each recording, for Praat and for ELAN")
+    answer(f"the same again elsewhere: {shlex.join([*words, '--steps', str(done)])}")
