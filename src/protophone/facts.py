@@ -82,6 +82,7 @@ _CHECKS = {
 _OPTIONAL = {
     "training": _TABLE,
     "figures": _TABLE,
+    "level": _Check(Annotated[float, bounds(-120.0, 0.0)] | None, "null or decibels from -120 to 0"),
     "lookahead": _Check(Annotated[int, bounds(0, 10**9)] | None, "null or a whole number up to 1,000,000,000"),
     "embedder": _Check(EmbedderFacts | None, "null or a table of embedder, package and weights"),
 }

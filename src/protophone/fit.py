@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, reduce
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from protophone.audition import Audition
 from protophone.crops import CropSampler
 from protophone.data import Pack
 from protophone.encoders import EncoderSettings
-from protophone.encoders.base import Encoder, Moments, Normalization
+from protophone.encoders.base import Encoder, Moments
 from protophone.encoders.content import ContentVQVAE
 from protophone.encoders.pipeline import Pipeline, PipelineConfig
 from protophone.encoders.pitch import PitchVQVAE
@@ -74,7 +73,7 @@ def fit_encoder(
     if isinstance(encoder, Pipeline) and encoder.take():
         return encoder.eval(), None
     device = fabric_of(training.device, training.precision).device
-    pack = partial(_feature_pack, normalization=encoder.normalization, stage=stage, device=device)
+    pack = partial(_feature_pack, encoder=encoder, stage=stage, device=device)
     frames, statistics = pack(folder / "features", recordings, encoder.features, failures=failures)
     if statistics is not None:
         encoder.mean.copy_(statistics[0])
@@ -119,28 +118,34 @@ def _feature_pack(
     recordings: Sequence[Recording],
     extractor: FeatureExtractor,
     *,
-    normalization: Normalization | Literal["none"],
+    encoder: Encoder,
     stage: Stage,
     device: torch.device,
     failures: list[tuple[str, str]] | None = None,
 ) -> tuple[Pack, tuple[Tensor, Tensor] | None]:
-    """Normalised features of every recording, half precision, and the corpus's statistics where these were used."""
+    """Features of every recording, half precision, normalised as ``encoder`` does, and the statistics of the corpus.
+
+    The statistics are None where the encoder uses none.
+    """
     stream = partial(extractor.stream, device=device)
-    statistics = _statistics(recordings, extractor, device, stage) if normalization == "corpus" else None
+    normalization = encoder.normalization
+    statistics = _statistics(recordings, extractor, encoder, device, stage) if normalization == "corpus" else None
 
     @torch.inference_mode()
     def parts(tape: Tape) -> Iterator[np.ndarray]:
+        tape.passes = encoder.passes
+        short = tape.whole() is not None
+        blocks = encoder.leveled(tape.blocks)
         if normalization == "none":
-            yield from (features[0] for features in stream(tape.blocks()))
+            yield from (features[0] for features in stream(blocks()))
             return
         # Of a short recording the features are kept between the two passes, as its sound is.
-        kept = None if tape.whole() is None else list(stream(tape.blocks()))
-        tape.passes = 1 if statistics else 2
-        mean, deviation = statistics or _moments(kept or stream(tape.blocks())).mean_and_deviation()
-        for features in kept or stream(tape.blocks()):
+        kept = list(stream(blocks())) if short else None
+        mean, deviation = statistics or _moments(kept or stream(blocks())).mean_and_deviation()
+        for features in kept or stream(blocks()):
             yield ((features.frames[0] - mean) / deviation).cpu().numpy()
 
-    settings = {"features": repr(extractor.config), "normalization": normalization}
+    settings = {"features": repr(extractor.config), "normalization": normalization, "level": encoder.level}
     pack = Pack.build(
         folder,
         recordings,
@@ -162,7 +167,7 @@ def _moments(chunks: Iterable[FeatureBatch]) -> Moments:
 
 
 def _statistics(
-    recordings: Sequence[Recording], extractor: FeatureExtractor, device: torch.device, stage: Stage
+    recordings: Sequence[Recording], extractor: FeatureExtractor, encoder: Encoder, device: torch.device, stage: Stage
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each feature over the corpus, from at most ``_SAMPLED`` recordings of it."""
     moments = []
@@ -173,7 +178,8 @@ def _statistics(
             # What cannot be read is listed when it is packed.
             with portion(advance, seconds[recording.id]) as move, suppress(AudioError):
                 tape = Tape(recording, extractor.sample_rate, move)
-                moments.append(_moments(extractor.stream(tape.blocks(), device=device)))
+                tape.passes = 1 if encoder.level is None else 2
+                moments.append(_moments(extractor.stream(encoder.leveled(tape.blocks)(), device=device)))
     if not moments:
         raise InputError("none of the recordings could be read to take statistics from; look at the first of them")
     mean, deviation = reduce(Moments.add, moments).mean_and_deviation()
@@ -206,7 +212,7 @@ def fit_voice(
     vocoder = build()
     if isinstance(settings, HiFiGANConfig) and settings.pitch == "units":
         _check_pitch(pitch, settings.pitch_units)
-    marks = {"codebook": encoder.codebook.hash}
+    marks = {"codebook": encoder.codebook.hash, "level": encoder.level}
     hop = encoder.grid.hop
 
     def units(tape: Tape) -> Iterator[np.ndarray]:
@@ -214,7 +220,8 @@ def fit_voice(
         yield encoder.encode_tape(tape)[0].T
 
     def sound(tape: Tape) -> Iterator[np.ndarray]:
-        for block in tape.blocks():
+        tape.passes = 1 if encoder.level is None else 2
+        for block in encoder.leveled(tape.blocks)():
             yield np.clip(np.round(block * 32767), -32768, 32767)[:, None]
         yield np.zeros((-tape.num_samples % hop, 1))  # the last unit is whole
 

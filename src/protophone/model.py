@@ -78,6 +78,11 @@ class Model:
                 f"{bundle.folder}: sample_rate, hop and sizes of its encoder are {found}, bundle.json says {wanted}; "
                 "copy the whole folder again"
             )
+        if (level := part.facts.get("level", self.encoder.level)) != self.encoder.level:
+            raise BundleError(
+                f"{bundle.folder}: its encoder takes speech at {level} dB, this protophone brings it to "
+                f"{self.encoder.level} dB; train it again"
+            )
         self.pitch: PitchVQVAE | None = None
         if "pitch" in bundle.parts:
             self.pitch = read_pitch(bundle.part("pitch"), bundle.folder / "pitch").to(self.device)

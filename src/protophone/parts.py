@@ -21,6 +21,7 @@ def encoder_part(encoder: Encoder, speakers: tuple[str, ...]) -> Part:
         "hop": grid.hop,
         "offset": grid.offset,
         "context": list(encoder.context),
+        "level": encoder.level,
         "lookahead": encoder.lookahead,
         "normalization": encoder.normalization,
         "sizes": list(encoder.sizes),

@@ -25,6 +25,7 @@ _HOP = 0.01  # seconds
 _WINDOW = 0.025  # seconds
 _SMOOTHED = 9  # frames averaged around each: a syllable's length
 _SILENT = 1e-10  # power below the least bit of 16: no microphone, an edit or a gate
+_SILENT_SHARE = 1e-9  # of the loudest frame's power: the same in a recording that is quiet as a whole
 _CHUNK = 512  # frames worked on at once, always from the same places, so that no bit depends on the blocks
 _STEP = 100  # frames between two estimates of the floor
 
@@ -159,7 +160,8 @@ def _excess(power: np.ndarray, config: VadConfig) -> np.ndarray:
     """How far each frame stands out from the noise around it, in dB: the bands that stand out most."""
     level = 10 * np.log10(np.maximum(power, 1e-14))
     # digital silence says nothing about the noise in which the speech beside it was recorded
-    heard = power.sum(axis=1) > _SILENT
+    total = power.sum(axis=1)
+    heard = total > min(_SILENT, _SILENT_SHARE * float(total.max()))
     over = level - _around(level, heard, config.floor_percentile, config)
     bands = min(_STANDING_OUT, over.shape[1])
     excess = np.sort(over, axis=1)[:, -bands:].mean(axis=1)

@@ -192,11 +192,20 @@ def test_stream_is_whole_on_babble(name):
 
 
 @members
-def test_nothing_past_the_stated_lookahead_changes_a_unit(name):
+def test_units_do_not_follow_the_level(name):
+    encoder, sound = _encoder(name), babble(3, seed=4)
+    (units,) = _codes(encoder, sound)
+    for gain in (0.01, 0.1, 2.0):
+        assert np.mean(_codes(encoder, sound * np.float32(gain))[0] == units) > 0.97
+
+
+@members
+def test_nothing_past_the_stated_lookahead_changes_a_unit(name, monkeypatch):
     encoder, sound = _encoder(name), babble(4, seed=6)
     if encoder.normalization == "recording":
         assert encoder.lookahead is None
         return
+    monkeypatch.setattr(encoder, "gain", lambda _: np.float32(1))  # of the whole recording, taken as known
     (before,) = _codes(encoder, sound)
     for unit in (0, 5):
         end = unit * encoder.grid.hop + encoder.lookahead

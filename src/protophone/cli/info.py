@@ -45,6 +45,7 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
         ("system", _system(found)),
         ("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}"),
         ("normalised by", facts["normalization"]),
+        *[("speech level", f"{level:g} dB relative to full scale") for level in [facts.get("level")] if level is not None],
         *((f"look-ahead, {name}", value) for name, value in _lookaheads(found).items()),
     ]
     if "entropy" in found.parts:

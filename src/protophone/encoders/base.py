@@ -1,9 +1,10 @@
 """What every encoder is: sound in, units out, and the vectors those units stand for.
 
 An encoder normalises its features by statistics fixed in the bundle (``corpus``) or of each recording (``recording``),
-or takes them as they are (``none``), and declares its ``context``: how many feature frames left and right of a unit's
-own it looks at. Outside a recording there is silence in the normalised space (zeros), so that a recording encoded in
-chunks, in a batch or alone gives the same units.
+or takes them as they are (``none``: networks that were trained elsewhere). Unless it takes them as they are, the speech
+of each recording is first brought to one level, in training as in use. An encoder declares its ``context``: how many
+feature frames left and right of a unit's own it looks at. Outside a recording there is silence in the normalised space
+(zeros), so that a recording encoded in chunks, in a batch or alone gives the same units.
 """
 
 from abc import ABC, abstractmethod
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from protophone.errors import AudioError, InputError
 from protophone.features.base import FeatureExtractor
+from protophone.level import SPEECH_LEVEL, speech_gain
 from protophone.tape import Tape
 from protophone.types import AudioBatch, Codebook, FeatureBatch, FrameGrid, UnitBatch
 
@@ -99,11 +101,19 @@ class Encoder(nn.Module, ABC):
     @property
     def passes(self) -> int:
         """Number of times that ``encode_tape`` reads a long recording."""
-        return 2 if self.normalization == "recording" else 1
+        return 1 + (self.level is not None) + (self.normalization == "recording")
+
+    @property
+    def level(self) -> float | None:
+        """Level in dB relative to full scale that the speech of a recording is brought to; None if it is left as is."""
+        return None if self.normalization == "none" else SPEECH_LEVEL
 
     @property
     def lookahead(self) -> int | None:
-        """Samples from the beginning of a unit's span to the last that it depends on; None of a whole recording."""
+        """Samples from the beginning of a unit's span to the last that it depends on; None of a whole recording.
+
+        The gain that brings the recording to ``level`` is taken as known.
+        """
         if self.normalization == "recording":
             return None
         grid = self.features.grid
@@ -152,9 +162,28 @@ class Encoder(nn.Module, ABC):
         real = torch.arange(codes.shape[2], device=codes.device) < lengths[:, None]
         return UnitBatch(codes * real[:, None], lengths, self.sizes, self.grid, codebook=self.codebook.hash)
 
+    def gain(self, blocks: Iterable[np.ndarray]) -> np.float32:
+        """Return the factor that brings a recording, float32 ``[sample]`` in blocks, to ``level``."""
+        return np.float32(1) if self.level is None else speech_gain(blocks, self.sample_rate, self.level)
+
+    def leveled(self, blocks: Callable[[], Iterable[np.ndarray]]) -> Callable[[], Iterable[np.ndarray]]:
+        """Return ``blocks``, a recording's samples each time it is called, at ``level``; it is read once to measure."""
+        if self.level is None:
+            return blocks
+        gain = self.gain(blocks())
+        return lambda: (block * gain for block in blocks())
+
+    def _leveled_batch(self, audio: AudioBatch) -> AudioBatch:
+        """Bring each row of a batch to ``level``."""
+        if self.level is None or not len(audio.lengths):
+            return audio
+        rows = zip(audio.samples.cpu().numpy(), audio.lengths.tolist(), strict=True)
+        gains = torch.tensor([self.gain([row[:length]]) for row, length in rows], device=audio.samples.device)
+        return AudioBatch(audio.samples * gains[:, None], audio.lengths, audio.sample_rate)
+
     def framed(self, audio: AudioBatch) -> tuple[Tensor, Tensor]:
         """What ``encode_frames`` takes for a batch of recordings, and how many units each of them has."""
-        features = self.features(audio)
+        features = self.features(self._leveled_batch(audio))
         batch = self.normalize(features, Moments.of(features))
         lengths = -(-batch.lengths // self.reduction)
         if not len(lengths) or not int(lengths.max()):
@@ -179,11 +208,12 @@ class Encoder(nn.Module, ABC):
     def encode_stream(self, blocks: Callable[[], Iterable[np.ndarray]], chunk: int = 6000) -> UnitBatch:
         """Units of one long recording in bounded memory: a batch of one, equal to ``encode``'s.
 
-        ``blocks()`` yields the recording's samples from its beginning, float32, and is called twice where each
-        recording is normalised by its own statistics. ``chunk`` counts feature frames held at a time.
+        ``blocks()`` yields the recording's samples from its beginning, float32, and is called ``passes`` times: for
+        its level, its statistics, and its units. ``chunk`` counts feature frames held at a time.
         """
         if chunk < 1:
             raise InputError(f"chunks of {chunk} frames; hold at least 1")
+        blocks = self.leveled(blocks)
         device = self.codebook.vectors.device
         nothing = torch.zeros(1, self.features.dim, dtype=torch.float64, device=device)
         moments = Moments(nothing[:, 0], nothing, nothing)
