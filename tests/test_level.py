@@ -57,15 +57,13 @@ def test_pauses_and_single_loud_sounds_leave_the_level():
     assert speech_level([slammed], 16000) == pytest.approx(level, abs=2.0)
 
 
-@pytest.mark.parametrize("sound", [np.zeros(16000, np.float32), np.zeros(0, np.float32), np.ones(100, np.float32)])
-def test_silence_has_no_level(sound):
+@pytest.mark.parametrize(
+    "sound", [np.zeros(16000), np.zeros(0), np.ones(100), 0.1 * np.random.default_rng(0).standard_normal(32000)]
+)
+def test_sound_without_speech_has_no_level(sound):
+    sound = sound.astype(np.float32)
     assert speech_level([sound], 16000) is None
     assert speech_gain([sound], 16000, SPEECH_LEVEL) == 1
-
-
-def test_sound_without_speech_has_the_level_of_its_frames():
-    tone = 0.1 * np.sin(2 * np.pi * 200 * np.arange(16000) / 16000).astype(np.float32)
-    assert speech_level([tone], 16000) == pytest.approx(20 * np.log10(0.1 / np.sqrt(2)), abs=0.01)
 
 
 @pytest.mark.parametrize("gain", GAINS)

@@ -17,16 +17,14 @@ SPEECH_LEVEL = -15.7
 
 _FRAME = 0.02  # seconds
 _PERCENTILE = 75  # of the frames in speech: vowels; neither pauses nor a slammed door move it far
-_SILENCE = 1e-14  # power of digital silence
 _MOST = 60.0  # dB of gain: more would amplify rounding errors
 
 
 def speech_level(blocks: Iterable[np.ndarray], sample_rate: int) -> float | None:
     """Return the level of the speech in a recording, in dB relative to full scale.
 
-    It is the 75th percentile, over the frames of 20 ms that voice activity detection takes for speech, of their power;
-    over all frames if it finds no speech. Unlike the active speech level of ITU-T P.56 it does not follow single loud
-    sounds.
+    It is the 75th percentile, over the frames of 20 ms that voice activity detection takes for speech, of their power.
+    Unlike the active speech level of ITU-T P.56 it does not follow single loud sounds.
 
     Parameters
     ----------
@@ -38,7 +36,7 @@ def speech_level(blocks: Iterable[np.ndarray], sample_rate: int) -> float | None
     Returns
     -------
     float or None
-        The level; None if the recording is digital silence or shorter than a frame.
+        The level; None if no speech is found.
 
     """
     frame = round(_FRAME * sample_rate)
@@ -58,13 +56,12 @@ def speech_level(blocks: Iterable[np.ndarray], sample_rate: int) -> float | None
     speech = np.zeros(len(power), bool)
     for segment in segments:
         speech[segment.start // frame : segment.end // frame] = True
-    power = power[speech] if speech.any() else power
-    power = power[power > _SILENCE]
-    return 10 * float(np.log10(np.percentile(power, _PERCENTILE))) if len(power) else None
+    power = power[speech]
+    return 10 * float(np.log10(np.percentile(power, _PERCENTILE))) if power.any() else None
 
 
 def speech_gain(blocks: Iterable[np.ndarray], sample_rate: int, target: float) -> np.float32:
-    """Return the factor that brings the speech in a recording to the level ``target`` in dB; 1 for silence.
+    """Return the factor that brings the speech in a recording to the level ``target`` in dB; 1 if no speech is found.
 
     Arguments as of ``speech_level``. The gain is 60 dB at most.
     """
