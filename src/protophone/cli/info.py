@@ -40,12 +40,12 @@ def info(source: Path | None = None, /, *, bundle: Path | None = None, json: boo
         answer_json(dumps({**found.facts, "voices": found.voices}, indent=1, ensure_ascii=False))
         return
     facts = found.facts["encoder"]
-    rate = facts["sample_rate"] / facts["hop"]
+    rate, level = facts["sample_rate"] / facts["hop"], facts.get("level")
     rows = [
         ("system", _system(found)),
         ("units", f"{' x '.join(map(str, facts['sizes']))}, {rate:g} a second, codebook {facts['codebook']}"),
         ("normalised by", facts["normalization"]),
-        *[("speech level", f"{level:g} dB relative to full scale") for level in [facts.get("level")] if level is not None],
+        ("speech level", "as recorded" if level is None else f"{level:g} dB relative to full scale"),
         *((f"look-ahead, {name}", value) for name, value in _lookaheads(found).items()),
     ]
     if "entropy" in found.parts:
