@@ -203,6 +203,7 @@ def shown(report, records, recordings, model, out, spoken=()):
         "corpus": {"recordings": 2, "minutes": 1, "speakers": ["a"], "speech_minutes": 1},
         "warnings": ["mind"],
         "failures": [],
+        "passed": [],
     }
     by_id = {each.id: each for each in recordings}
     everything = {record.id: [Segment(0, record.num_samples)] for record in records}

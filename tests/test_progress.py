@@ -10,6 +10,7 @@ import soundfile
 from rich.console import Console
 
 from protophone.cli import progress as shown
+from protophone.cli import terminal
 from protophone.cli.progress import Terminal
 from protophone.corpus import encode_corpus
 from protophone.data import Pack
@@ -78,22 +79,24 @@ def clocked(monkeypatch, **options):
     """A clock to turn, and what the console was written."""
     now, out = [0.0], io.StringIO()
     monkeypatch.setattr(shown.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(shown, "console", Console(file=out, highlight=False, width=200, **options))
+    console = Console(file=out, highlight=False, width=200, **options)
+    for module in (shown, terminal):
+        monkeypatch.setattr(module, "console", console)
     yield now, out
 
 
 def test_the_time_left_is_that_of_the_command_and_a_line_comes_every_half_minute(monkeypatch):
     with clocked(monkeypatch) as (now, out):
-        terminal = Terminal()
-        terminal.expect([("first", 60), ("skipped", 1000), ("second", 600), ("third", 1200)])
-        with terminal.stage("second", 3600, "seconds") as advance:
+        shows = Terminal()
+        shows.expect([("first", 60), ("skipped", 1000), ("second", 600), ("third", 1200)])
+        with shows.stage("second", 3600, "seconds") as advance:
             for _ in range(6):
                 now[0] += 16
                 advance(180)
-        with terminal.stage("third", 10) as advance:
+        with shows.stage("third", 10) as advance:
             now[0] += 31
             advance(5, note="loss 1.0")
-        with terminal.stage("unexpected", 2) as advance:
+        with shows.stage("unexpected", 2) as advance:
             now[0] += 31
             advance(1)
     assert out.getvalue().splitlines() == [
@@ -110,9 +113,9 @@ def test_the_time_left_is_that_of_the_command_and_a_line_comes_every_half_minute
 
 def test_time_that_is_not_known_is_said_to_be_more(monkeypatch):
     with clocked(monkeypatch) as (now, out):
-        terminal = Terminal()
-        terminal.expect([("reading", 60), ("training", float("nan"))])
-        with terminal.stage("reading", 4) as advance:
+        shows = Terminal()
+        shows.expect([("reading", 60), ("training", float("nan"))])
+        with shows.stage("reading", 4) as advance:
             now[0] += 40
             advance(1)
     assert "reading: 1 of 4; over 2 min left" in out.getvalue()
@@ -120,9 +123,9 @@ def test_time_that_is_not_known_is_said_to_be_more(monkeypatch):
 
 def test_a_terminal_shows_the_time_left(monkeypatch):
     with clocked(monkeypatch, force_terminal=True) as (now, out):
-        terminal = Terminal()
-        terminal.expect([("reading", 60), ("training", 3540)])
-        with terminal.stage("reading", 600, "seconds") as advance:
+        shows = Terminal()
+        shows.expect([("reading", 60), ("training", 3540)])
+        with shows.stage("reading", 600, "seconds") as advance:
             now[0] += 30
             advance(300)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
