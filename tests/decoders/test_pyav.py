@@ -70,7 +70,7 @@ def test_leaping_ends_at_the_sample(tmp_path, monkeypatch, name):
     begun = []
     begin = pyav.PyavDecoder._begin
     monkeypatch.setattr(pyav.PyavDecoder, "_begin", lambda decoder: (begun.append(decoder), begin(decoder)))
-    for start in (2 * rate + 7, rate, 3 * rate + 1000, 0):
+    for start in (3 * rate + 1000, rate, 2 * rate + 7, 0):
         part = audio.read(Recording(id="a", path=path, start=start, num_samples=999), rate)
         np.testing.assert_allclose(part, whole[start : start + 999], atol=0.01 * np.abs(whole).max())
         begun.append(start)
