@@ -29,7 +29,7 @@ def recording_of(folder, rate, length, start, cut):
     return Recording(id="a", path=path, start=start, num_samples=length - start - cut, sample_rate=rate)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.data(), RATES, st.sampled_from([16000, 16000, 22050, 24000]), st.integers(600, 9000))
 def test_a_part_lies_within_its_recording_and_has_every_sample_asked_for(tmp_path_factory, data, rate, other, length):
     start = data.draw(st.integers(0, length // 2))
@@ -67,7 +67,7 @@ def test_a_part_that_begins_behind_the_end_is_refused(tmp_path):
         audio.part(whole, 5, 5, 16000)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(RATES, st.integers(600, 9000), st.booleans())
 def test_annotations_end_with_the_file_at_the_latest(tmp_path_factory, rate, length, cut):
     folder = tmp_path_factory.mktemp("annotated")

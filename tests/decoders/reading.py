@@ -31,9 +31,9 @@ def check_contract(path, sound=None, tolerance=0.0):
         np.testing.assert_allclose(part, whole[start : start + count], atol=0.01 * np.abs(whole).max())
     if sound is not None:
         inner = slice(3000, min(len(sound), len(whole)) - 3000)
-        lags = np.fft.irfft(np.conj(np.fft.rfft(sound, 2**18)) * np.fft.rfft(whole, 2**18))
+        lags = np.fft.irfft(np.conj(np.fft.rfft(sound, 2**17)) * np.fft.rfft(whole, 2**17))
         lag = int(lags.argmax())
-        lag -= 2**18 * (lag > 2**17)
+        lag -= 2**17 * (lag > 2**16)
         assert abs(lag) <= 2500
         moved = np.roll(whole, -lag)[inner]
         assert np.abs(moved - sound[inner]).mean() <= tolerance * np.abs(sound).max()

@@ -1,8 +1,8 @@
 """MP3 is read whole, whatever its header counts, and libmpg123 says nothing of its own."""
 
+import os
 import struct
-import subprocess
-import sys
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from protophone import audio
 from protophone.decoders.mpeg import uncounted
 from protophone.errors import AudioError
 from tests.conftest import babble, case
-from tests.decoders.reading import check_contract
+from tests.decoders.reading import check_contract, fault_of
 
 ID3 = b"ID3\x04\0\0\0\0\x02\x01" + b"TIT2\0\0\0\x05\0\0\x03abcd" + bytes(257 - 15)
 
@@ -26,7 +26,7 @@ def mp3(folder, seconds=1.0, rate=44100, channels=1, **settings):
     return data, frames, sound
 
 
-@pytest.mark.parametrize("rate", [8000, 24000, 44100])
+@pytest.mark.parametrize("rate", [8000, 44100])
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("mode", ["VARIABLE", "CONSTANT"])
 def test_without_a_count_the_length_is_that_of_what_is_read(tmp_path, capfd, rate, channels, mode):
@@ -78,26 +78,23 @@ def test_the_case_that_was_refused():
     assert len(whole) == 461 * 1152
 
 
-def test_libmpg123_is_silent_and_python_is_not(tmp_path):
+def test_libmpg123_is_silent_and_others_are_not(tmp_path, capfd):
     """A damaged MP3 makes libmpg123 print warnings; other threads may print meanwhile."""
     data, _, _ = mp3(tmp_path)
     damaged = np.frombuffer(data, np.uint8).copy()
     damaged[3000:] ^= (np.arange(len(damaged) - 3000) % 97 == 0).astype(np.uint8) * 0x5A
     (tmp_path / "damaged.mp3").write_bytes(damaged.tobytes())
     (tmp_path / "text.mp3").write_text("no sound\n" * 5000)
-    program = (
-        "import sys, threading\n"
-        "from protophone import audio\n"
-        "from protophone.errors import AudioError\n"
-        "def read(name):\n"
-        "    for _ in range(2):\n"
-        "        try: audio.read(name)\n"
-        "        except AudioError: pass\n"
-        "threads = [threading.Thread(target=read, args=(name,)) for name in sys.argv[1:] for _ in range(2)]\n"
-        "for thread in threads: thread.start()\n"
-        "for number in range(100): print('line', number, file=sys.stderr)\n"
-        "for thread in threads: thread.join()\n"
-    )
-    names = [str(tmp_path / "damaged.mp3"), str(tmp_path / "text.mp3")]
-    done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=True)
-    assert done.stderr == "".join(f"line {number}\n" for number in range(100))
+
+    def read(name):
+        for _ in range(2):
+            fault_of(tmp_path / name)
+
+    threads = [threading.Thread(target=read, args=(name,)) for name in ("damaged.mp3", "text.mp3") for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number in range(100):
+        os.write(2, f"line {number}\n".encode())
+    for thread in threads:
+        thread.join()
+    assert capfd.readouterr().err == "".join(f"line {number}\n" for number in range(100))
