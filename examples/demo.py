@@ -71,8 +71,12 @@ def compressed(model: Model, recording: Recording, table: Table) -> Scene:
         spoken = model.decode(units, voice, delivery)[0]
         audio.write(HERE / "codec" / f"{recording.id} {name}.wav", spoken, model.sample_rate)
         takes.append(Take(name, spoken, f"{len(data)} bytes" if name == "own voice" else ""))
-    facts = [(f"{stream}, bits", f"{bits:.1f}") for stream, bits in streams.items()]
-    return Scene(f"{recording.id} · {recording.text}", takes, facts)
+    parts = {"content units": streams["units"] + streams["repeats"], "pitch units": streams["pitch"]}
+    parts |= {"name of the voice": streams["voice"], "length of the recording": streams["samples"]}
+    parts["version, bundle, checksum, up to whole bytes"] = 8 * len(data) - sum(parts.values())
+    facts = [(f"{part}, bits", f"{bits:.0f}") for part, bits in parts.items()]
+    content = units.content
+    return Scene(f"{recording.id} · {recording.text}", takes, facts, codes=content[0][0], hop=content.grid.hop)
 
 
 def main() -> None:
@@ -98,7 +102,7 @@ def main() -> None:
     page = discover(HERE / "recordings", HERE / "found", options, Terminal())
     for record in list(read_units(HERE / "found"))[:3]:
         print(record.id, " ".join(map(str, record.codes[0][:24])), "...")
-    for name, value in read_json(HERE / "found" / "report.json")["bit_rates"].items():
+    for name, value in read_json(HERE / "found" / "report.json")["on_speech"]["bit_rates"].items():
         print(f"bit rate, {name}: {value:.0f} bit/s")
     print(f"the codec: {(HERE / 'codec.html').resolve()}")
     print(f"units discovered: {page.resolve()}")

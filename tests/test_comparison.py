@@ -36,3 +36,11 @@ def test_nothing_is_fetched_and_names_are_escaped():
 def test_long_sounds_are_cut_and_silence_is_drawn():
     page = comparison("t", "", [Scene("long", [Take("a", np.zeros(16000 * 30, np.float32))])], 16000)
     assert 'viewBox="0 0 3600.0 96"' in page
+
+
+def test_the_length_is_the_recording_s_and_its_units_are_shown():
+    takes = [Take("recording", babble(1.0)), Take("slower", babble(1.5))]
+    page = comparison("t", "", [Scene("one", takes, codes=[3, 3, 7] + [9] * 30, hop=640)], 16000)
+    assert "<small>1\u202fs</small></h3>" in page
+    assert re.findall(r"<title>unit (\d+), (\d+) frames?</title>", page) == [("3", "2"), ("7", "1"), ("9", "30")]
+    assert page.index(">recording</button>") < page.index("<title>unit 3") < page.index(">slower</button>")

@@ -131,18 +131,30 @@ def test_everything_that_is_promised_is_there_and_can_be_read(finished, corpus):
 def test_the_report_counts_what_the_units_say(finished):
     out, _, options = finished
     report = json.loads((out / "report.json").read_text())
-    codes = [record.codes[0] for record in read_units(out)]
-    usage = np.bincount(np.concatenate(codes), minlength=16)
-    assert report["usage"] == usage.tolist()
-    share = usage[usage > 0] / usage.sum()
-    bits = -(share * np.log2(share)).sum()
-    seconds = sum(record.num_samples for record in read_units(out)) / 16000
-    assert report["perplexity"] == pytest.approx(2**bits)
-    assert report["bit_rates"]["zerospeech"] == pytest.approx(bits * usage.sum() / seconds, rel=1e-6)
-    assert report["bit_rates"]["nominal"] == pytest.approx(100)
-    assert sum(int(n) * count for n, count in report["run_lengths"].items()) == usage.sum()
+    survey = json.loads((out / "work" / "survey.json").read_text())["segments"]
+    records = list(read_units(out))
+    for name, parts in {
+        "on_everything": [record.codes[0] for record in records],
+        "on_speech": [r.codes[0][start // 640 : -(-end // 640)] for r in records for start, end in survey[r.id]],
+    }.items():
+        counted = report[name]
+        usage = np.bincount(np.concatenate(parts), minlength=16)
+        assert counted["usage"] == usage.tolist()
+        share = usage[usage > 0] / usage.sum()
+        bits = -(share * np.log2(share)).sum()
+        assert counted["perplexity"] == pytest.approx(2**bits)
+        assert counted["bit_rates"]["zerospeech"] == pytest.approx(bits * usage.sum() / counted["seconds"], rel=1e-3)
+        assert counted["bit_rates"]["nominal"] == pytest.approx(100)
+        assert sum(int(n) * count for n, count in counted["run_lengths"].items()) == usage.sum()
+    assert report["on_everything"]["seconds"] == pytest.approx(sum(r.num_samples for r in records) / 16000, abs=0.001)
+    assert report["on_speech"]["seconds"] == pytest.approx(
+        60 * report["corpus"]["speech_minutes"], abs=1
+    )  # whole frames
     assert report["options"]["system"] == options.system
-    assert report["corpus"]["speakers"] == ["ana", "bo"]
+    speakers = report["corpus"]["speakers"]
+    assert list(speakers) == ["ana", "bo"]
+    for each in ("minutes", "speech_minutes"):
+        assert sum(one[each] for one in speakers.values()) == pytest.approx(report["corpus"][each], abs=0.002)
     (failure,) = report["failures"]
     assert report["passed"] == [{"count": 1, "reason": "no sound", "examples": ["1 .eaf"]}]
     assert failure["file"] == "bo/bad"

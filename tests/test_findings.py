@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import replace
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protophone import audio
 from protophone.corpus import encode_corpus
 from protophone.encoders import PipelineConfig
 from protophone.errors import InputError
-from protophone.figures import figures
+from protophone.figures import figures, in_speech
 from protophone.findings import annotate, page
 from protophone.formats import read_eaf, read_textgrid
 from protophone.manifest import build, read
@@ -103,7 +106,7 @@ def outer(intervals):
     return [(intervals[0][0], intervals[-1][1])] if intervals else []
 
 
-def named(*names, codes=(0, 0, 1, 1, 1, 0), speaker=None):
+def named(*names, codes=(0, 0, 1, 1, 1, 0), size=2):
     """Records of 40 ms a frame."""
     return [
         UnitRecord(
@@ -111,7 +114,7 @@ def named(*names, codes=(0, 0, 1, 1, 1, 0), speaker=None):
             codes=np.array([codes], np.int64),
             hop=640,
             sample_rate=16000,
-            sizes=(2,),
+            sizes=(size,),
             num_samples=640 * len(codes),
             bundle="0",
             extra={"start": 5 * 16000, "source": "tape.wav"},
@@ -122,7 +125,12 @@ def named(*names, codes=(0, 0, 1, 1, 1, 0), speaker=None):
 
 def phones(model, records, path, *lines):
     path.write_text("".join(f"{line}\n" for line in lines))
-    return figures(records, model, items=None, alignment=path)["phones"]
+    return figures(records, all_speech(records), model, items=None, alignment=path)["phones"]
+
+
+def all_speech(records):
+    """Segments as if all were speech."""
+    return {record.id: [Segment(0, record.num_samples)] for record in records}
 
 
 def test_an_alignment_counts_from_a_segment_s_own_beginning(model, tmp_path):
@@ -166,25 +174,33 @@ def test_abx_is_that_of_the_vectors_and_items_of_recordings_left_out_are_counted
     folder, recordings, records = spoken
     items = read_items(folder / "all.item")
     vectors = {each.path.stem: model.represent(each)[0] for each in recordings}
-    found = figures(records, model, items=folder / "all.item", alignment=None)
+    found = figures(records, all_speech(records), model, items=folder / "all.item", alignment=None)
     for condition in ("within", "across"):
         wanted = 100 * abx(vectors, items, speaker=condition, frame_rate=100, **EVERY).error
         assert found["abx"][f"{condition} speakers"] == pytest.approx(wanted)
     assert found["abx_items"] == {"scored": 32, "left_out": 0}
-    less = figures(records[:2], model, items=folder / "all.item", alignment=None)
+    less = figures(records[:2], all_speech(records[:2]), model, items=folder / "all.item", alignment=None)
     kept = [item for item in items if item.speaker == "ana"]
     assert less["abx"] == {"within speakers": 100 * abx(vectors, kept, speaker="within", frame_rate=100, **EVERY).error}
     assert less["abx_items"] == {"scored": 16, "left_out": 16}
     with pytest.raises(InputError, match="ana0: in the items, but is none of the 1 recordings"):
-        figures(named("other"), model, items=folder / "all.item", alignment=None)
+        figures(named("other"), all_speech(named("other")), model, items=folder / "all.item", alignment=None)
     with pytest.raises(InputError, match="ana0: in the items, but fits several"):
-        figures([*records, replace(records[0], id="cy/ana0")], model, items=folder / "all.item", alignment=None)
+        figures(
+            [*records, replace(records[0], id="cy/ana0")],
+            all_speech([*records, replace(records[0], id="cy/ana0")]),
+            model,
+            items=folder / "all.item",
+            alignment=None,
+        )
 
 
 def test_the_page_shows_figures_and_what_they_leave_out(model, spoken, tmp_path):
     folder, recordings, records = spoken
     (tmp_path / "a.ctm").write_text("ana0 1 0.1 0.2 a\n")
-    report = figures(records[:2], model, items=folder / "all.item", alignment=tmp_path / "a.ctm")
+    report = figures(
+        records[:2], all_speech(records[:2]), model, items=folder / "all.item", alignment=tmp_path / "a.ctm"
+    )
     data = shown(report, records[:2], recordings, model, tmp_path)
     assert data.abx == report["abx"]
     assert data.phone_matrix.phones == ["a"]
@@ -200,20 +216,28 @@ def shown(report, records, recordings, model, out, spoken=()):
     document = {
         **report,
         "options": {"system": "kmeans"},
-        "corpus": {"recordings": 2, "minutes": 1, "speakers": ["a"], "speech_minutes": 1},
+        "corpus": {
+            "recordings": 2,
+            "minutes": 1,
+            "speakers": {"a": {"recordings": 2, "minutes": 1, "speech_minutes": 1}},
+            "speech_minutes": 1,
+        },
         "warnings": ["mind"],
         "failures": [],
         "passed": [],
     }
     by_id = {each.id: each for each in recordings}
-    everything = {record.id: [Segment(0, record.num_samples)] for record in records}
-    return page(document, records, by_id, everything, spoken, model, out)
+    return page(document, records, by_id, all_speech(records), spoken, model, out)
 
 
 def test_examples_are_cut_from_the_tape_where_they_say(model, written, segments, tape):
     out, records, _ = written
     data = shown(
-        figures(list(records.values()), model, items=None, alignment=None), records.values(), segments, model, out
+        figures(list(records.values()), all_speech(records.values()), model, items=None, alignment=None),
+        records.values(),
+        segments,
+        model,
+        out,
     )
     whole = audio.read(tape / "tape.flac")
     assert set(data.examples) == {0, 1}
@@ -246,10 +270,56 @@ def test_of_a_long_recording_only_what_is_shown_is_read(model, tmp_path, monkeyp
         return samples
 
     monkeypatch.setattr(audio, "read", counted)
-    report = figures([record], model, items=None, alignment=None)
+    report = figures([record], all_speech([record]), model, items=None, alignment=None)
     data = shown(report, [record], [recording], model, tmp_path, [(recording, record)])
     assert max(sizes) == 15 * 16000
     (pair,) = data.pairs
     np.testing.assert_array_equal(pair.original, pair.resynthesis)
     np.testing.assert_allclose(pair.original, sound[: 15 * 16000], atol=2**-15)
     assert (pair.codes == record.codes[0, :375]).all()
+
+
+def test_figures_are_of_speech_alone_and_of_everything_beside(model):
+    (record,) = named("a", codes=(0, 0, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0))
+    # frames 1 to 4, and from 5 to 8
+    speech = {"a": [Segment(700, 640 * 4 + 1), Segment(640 * 4, 640 * 9)]}
+    found = figures([record], speech, model, items=None, alignment=None)
+    spoken, everything = found["on_speech"], found["on_everything"]
+    assert spoken["usage"] == [3, 5]
+    assert spoken["run_lengths"] == {1: 1, 2: 2, 3: 1}
+    assert spoken["mean_run_ms"] == 80
+    assert spoken["seconds"] == pytest.approx(8 * 0.04)
+    assert everything["usage"] == [6, 6]
+    assert everything["seconds"] == pytest.approx(0.48)
+    share = np.array([3, 5]) / 8
+    bits = -(share * np.log2(share)).sum()
+    assert spoken["perplexity"] == pytest.approx(2**bits)
+    assert spoken["bit_rates"]["zerospeech"] == pytest.approx(25 * bits)
+    assert spoken["bit_rates"]["nominal"] == everything["bit_rates"]["nominal"] == 25
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 3000)), max_size=6), st.integers(1, 8000))
+def test_speech_of_any_segments_lies_in_order_and_no_frame_counts_twice(lengths, num_samples):
+    frames = -(-num_samples // 640)
+    record = replace(named("a", codes=tuple(range(frames)), size=frames)[0], num_samples=num_samples)
+    at, segments = 0, []
+    for gap, length in lengths:
+        segments.append(Segment(at + gap, at + gap + length))
+        at += gap + length
+    found = [int(code) for first, codes in in_speech(record, segments) for code in codes[0]]
+    spoken = {frame for part in segments for frame in range(part.start // 640, -(-part.end // 640))}
+    assert found == sorted(spoken & set(range(frames)))
+    for first, codes in in_speech(record, segments):
+        assert codes[0, 0] == first
+
+
+def test_the_page_lists_recordings_with_their_annotations(model, written, segments):
+    out, records, _ = written
+    found = list(records.values())
+    data = shown(figures(found, all_speech(found), model, items=None, alignment=None), found, segments, model, out)
+    assert [each.id for each in data.listed] == ["t/early", "t/middle", "t/late"]
+    assert data.listed[1].seconds == pytest.approx(4.0)
+    for each in data.listed:
+        for address in each.links.values():
+            assert (out / unquote(address)).is_file()

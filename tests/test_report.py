@@ -22,9 +22,11 @@ from protophone.report import (
     Curve,
     Example,
     Failure,
+    Listed,
     Pair,
     PhoneMatrix,
     ReportData,
+    Speaker,
     render,
     write_report,
 )
@@ -35,7 +37,20 @@ from tests.conftest import babble, corpus
 RATE = 16000
 
 
-CORPUS = Corpus(recordings=12, minutes=30.5, speakers=3, speech_minutes=21.35)
+SPEAKERS = [Speaker("abi", 7, 20.0, 15.0), Speaker("Максим Ж", 4, 10.0, 6.0), Speaker("cy", 1, 0.5, 0.35)]
+CORPUS = Corpus(recordings=12, minutes=30.5, speakers=SPEAKERS, speech_minutes=21.35)
+LISTED = [
+    Listed(
+        id=name,
+        speaker=speaker,
+        seconds=seconds,
+        speech_seconds=0.7 * seconds,
+        runs=31,
+        units=5,
+        links={"TextGrid": f"textgrid/{number}.TextGrid", "ELAN": f"elan/{number}.eaf"},
+    )
+    for number, (name, speaker, seconds) in enumerate([("tape", "abi", 754.0), ("a b/c", None, 31.0)])
+]
 
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -138,6 +153,7 @@ def full(units=8, **changes):
         "phone_matrix": PhoneMatrix(["a", "ŋg", "β"], counts),
         "examples": examples,
         "pairs": [pair()],
+        "listed": LISTED,
         "voices": ["abi", "Максим Ж"],
         "folder": "my lang",
     }
@@ -145,7 +161,7 @@ def full(units=8, **changes):
 
 
 BARE = ReportData(
-    title="bare", system="kmeans", corpus=Corpus(recordings=1, minutes=0.4, speakers=1, speech_minutes=0.0)
+    title="bare", system="kmeans", corpus=Corpus(recordings=1, minutes=0.4, speakers=SPEAKERS[:1], speech_minutes=0.0)
 )
 
 
@@ -158,7 +174,7 @@ BARE = ReportData(
         full(usage=np.zeros(8, int), phone_matrix=PhoneMatrix([], np.zeros((8, 0))), run_lengths={}),
         full(units=512),
         full(pairs=[pair(0.001), pair(codes=[])], curves=[Curve("odd", "train", [0, 1], [np.nan, np.inf])]),
-        replace(BARE, corpus=Corpus(recordings=0, minutes=0.0, speakers=0, speech_minutes=0.0), perplexity=3.0),
+        replace(BARE, corpus=Corpus(recordings=0, minutes=0.0, speakers=[], speech_minutes=0.0), perplexity=3.0),
     ],
     ids=["full", "bare", "no-phones", "unused", "512", "odd", "nothing"],
 )
@@ -167,7 +183,9 @@ def test_every_page_is_whole_and_stays_offline(data):
     page = Page(html)
     assert len(page.ids) == len(set(page.ids))
     for link in page.links:
-        assert link.startswith("data:image/png;base64,") or (link[0] == "#" and link[1:] in page.ids), link[:80]
+        beside = re.match(r"(textgrid|elan)/", link) is not None
+        inside = link.startswith("data:image/png;base64,") or (link[0] == "#" and link[1:] in page.ids)
+        assert inside or beside, link[:80]
     assert not re.search(r"url\(|@import|https?://", html)
     assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL))
     numbers = [int(number) for attributes in page.having("data-sound") for number in attributes["data-sound"].split()]
@@ -189,9 +207,12 @@ def test_what_the_page_says():
     page = Page(render(full()))
     words = page.text["main"]
     for said in ("21.4 min of speech", "70\u202f% of the sound", "7/8 units in use", "71.2\u202fbit/s", "75\u202fbit/s",
-                 "26.4\u202f%", "only 21 minutes", "a b.wav", "truncated", "83.2 ms", "ŋg", "Максим Ж"):  # fmt: skip
+                 "26.4\u202f%", "only 21 minutes", "a b.wav", "truncated", "83.2 ms", "ŋg", "Максим Ж",
+                 "abi, Максим Ж, cy", "Units are not phonemes", "on speech alone", "12:34\u202fmin",
+                 "20:00\u202fmin"):  # fmt: skip
         assert said in words, said
     assert page.text["h1"] == "лингала"
+    assert {"textgrid/", "elan/", "textgrid/1.TextGrid", "elan/0.eaf"} <= set(page.links)
     assert "protophone decode 'my lang' units/ --voice abi --out sounds/" in page.text["code"]
     assert "3\xd72 0 7\xd75 3\xd715" in words
 

@@ -36,7 +36,7 @@ from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
 from protophone.survey import RATE, HeldOut, Survey, listen
 from protophone.tape import seconds_of
-from protophone.types import Recording
+from protophone.types import NOBODY, Recording
 
 __all__ = ["LEAST_MINUTES", "LEAST_STEPS", "DiscoverConfig", "Watcher", "discover"]
 
@@ -132,14 +132,14 @@ def discover(
             "recordings": len(survey.recordings),
             "minutes": round(survey.minutes, 3),
             "speech_minutes": round(survey.speech_minutes, 3),
-            "speakers": list(speakers_of(survey.recordings)),
+            "speakers": _amounts(survey),
         },
         "warnings": warnings,
         "signal": survey.warnings,
         "failures": [{"file": name, "reason": reason} for name, reason in failures],
         "passed": [asdict(each) for each in listing.passed],
         "held_out": [recording.id for recording, _ in spoken],
-        **figures(records, model, items=items, alignment=alignment, tier=tier),
+        **figures(records, survey.segments, model, items=items, alignment=alignment, tier=tier),
     }
     write_json(out / "report.json", document)
     write_report(out / "report.html", page(document, records, by_id, survey.segments, spoken, model, out))
@@ -147,6 +147,20 @@ def discover(
         watcher.say(f"left out: {reason}")
     check_failures(failures, len(found) + len(listing.failures), options.max_bad)
     return out / "report.html"
+
+
+def _amounts(survey: Survey) -> dict[str, dict[str, float]]:
+    """Recordings, minutes and minutes of speech of each speaker."""
+    amounts: dict[str, dict[str, float]] = {}
+    for name in speakers_of(survey.recordings):
+        own = [each.id for each in survey.recordings if (each.speaker or NOBODY) == name]
+        speech = sum(part.end - part.start for each in own for part in survey.segments[each])
+        amounts[name] = {
+            "recordings": len(own),
+            "minutes": round(sum(survey.lengths[each] for each in own) / RATE / 60, 3),
+            "speech_minutes": round(speech / RATE / 60, 3),
+        }
+    return amounts
 
 
 def _is_learned(out: Path) -> bool:

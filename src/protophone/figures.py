@@ -1,6 +1,6 @@
 """What ``discover`` measures of the units it learned: bit rates, usage, ABX, and which unit goes with which phone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,40 +13,71 @@ from protophone.metrics.bitrate import bit_rates
 from protophone.metrics.units import perplexity
 from protophone.model import Model
 from protophone.store import UnitRecord
+from protophone.types import FrameGrid
+from protophone.vad import Segment
 
-__all__ = ["check_references", "figures", "runs_of"]
+__all__ = ["check_references", "figures", "in_speech", "runs_of"]
 
 
 def figures(
     records: Sequence[UnitRecord],
+    segments: Mapping[str, Sequence[Segment]],
     model: Model,
     *,
     items: str | Path | None,
     alignment: str | Path | None,
     tier: str | None = None,
 ) -> dict[str, Any]:
-    """Bit rates, usage and run lengths of the units; ABX where there are items, phones where there is an alignment.
+    """Count the units: bit rates, usage and run lengths; ABX if there are items, phones if there is an alignment.
 
-    Both go by a recording's id, or by its last part where no other id ends so. ``InputError`` where no recording is
-    named in them, or an item's file could be several recordings.
+    ``on_speech`` counts the frames in ``segments`` alone, samples of each recording by its id, ``on_everything`` all.
+    Items and alignment name recordings by their ids, or by the last part of an id if no other ends so. ``InputError``
+    if no recording is named in them, or an item's file could be several recordings.
     """
     grid, sizes = records[0].grid, model.encoder.sizes
-    sequences = [record.codes.T for record in records]
-    seconds = sum(record.seconds for record in records)
-    usage = np.bincount(np.concatenate([record.codes[0] for record in records]), minlength=sizes[0])
-    lengths = np.concatenate([runs_of(record.codes[0])[1] for record in records])
+    spoken = [(record, *part) for record in records for part in in_speech(record, segments[record.id])]
+    seconds = sum(
+        min(first + codes.shape[1], record.num_samples / grid.hop) - first for record, first, codes in spoken
+    ) / float(grid.frame_rate)
     found: dict[str, Any] = {
-        "bit_rates": bit_rates(sequences, seconds, frame_rate=grid.frame_rate, sizes=sizes).as_dict(),
-        "usage": usage.tolist(),
-        "perplexity": perplexity(usage),
-        "run_lengths": {int(n): int(c) for n, c in zip(*np.unique(lengths, return_counts=True), strict=True)},
-        "mean_run_ms": float(lengths.mean() * grid.hop / grid.sample_rate * 1000),
+        "on_speech": _counted([codes for _, _, codes in spoken], seconds, grid, sizes),
+        "on_everything": _counted(
+            [record.codes for record in records], sum(record.seconds for record in records), grid, sizes
+        ),
     }
     if items is not None:
         found |= _abx(records, model, items)
     if alignment is not None:
         found["phones"] = _phones(records, sizes[0], alignment, tier)
     return found
+
+
+def _counted(parts: Sequence[np.ndarray], seconds: float, grid: FrameGrid, sizes: Sequence[int]) -> dict[str, Any]:
+    """Count units, parts ``[codebook, frame]`` that last ``seconds`` in all; runs end with a part."""
+    usage = np.bincount(np.concatenate([codes[0] for codes in parts]), minlength=sizes[0])
+    lengths = np.concatenate([runs_of(codes[0])[1] for codes in parts])
+    return {
+        "seconds": round(seconds, 3),
+        "bit_rates": bit_rates(
+            [codes.T for codes in parts], seconds, frame_rate=grid.frame_rate, sizes=sizes
+        ).as_dict(),
+        "usage": usage.tolist(),
+        "perplexity": perplexity(usage),
+        "run_lengths": {int(n): int(c) for n, c in zip(*np.unique(lengths, return_counts=True), strict=True)},
+        "mean_run_ms": float(lengths.mean() * grid.hop / grid.sample_rate * 1000),
+    }
+
+
+def in_speech(record: UnitRecord, segments: Iterable[Segment]) -> list[tuple[int, np.ndarray]]:
+    """Return the first frame and the codes ``[codebook, frame]`` of each segment of speech; no frame is in two."""
+    parts = []
+    end = 0
+    for segment in segments:
+        first, end = max(end, segment.start // record.hop), max(end, -(-segment.end // record.hop))
+        codes = record.codes[:, first:end]
+        if codes.shape[1]:
+            parts.append((first, codes))
+    return parts
 
 
 def _abx(records: Sequence[UnitRecord], model: Model, path: str | Path) -> dict[str, Any]:

@@ -8,16 +8,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from protophone import audio
-from protophone.figures import runs_of
+from protophone.figures import in_speech, runs_of
 from protophone.files import inside
 from protophone.folder import Passed
 from protophone.formats import Tier, write_eaf, write_textgrid
 from protophone.model import Model
-from protophone.report import BitRate, Corpus, Curve, Example, Failure, Pair, PhoneMatrix, ReportData
+from protophone.report import BitRate, Corpus, Curve, Example, Failure, Listed, Pair, PhoneMatrix, ReportData, Speaker
 from protophone.store import UnitRecord
 from protophone.train import history
 from protophone.types import Recording
@@ -70,18 +71,11 @@ def _tier(name: str, stretches: Iterable[tuple[int, int, str]], record: UnitReco
 
 def _runs(record: UnitRecord, segments: Sequence[Segment]) -> list[tuple[int, int, str]]:
     """Runs of equal units within speech, in samples of the recording."""
-    codes, hop = record.codes[0], record.hop
-    out: list[tuple[int, int, str]] = []
-    at = 0
-    for segment in segments:
-        at, end = max(at, segment.start // hop), min(-(-segment.end // hop), len(codes))
-        while at < end:
-            stop = at + 1
-            while stop < end and codes[stop] == codes[at]:
-                stop += 1
-            out.append((at * hop, min(stop * hop, record.num_samples), str(codes[at])))
-            at = stop
-    return out
+    return [
+        ((first + start) * record.hop, min((first + start + length) * record.hop, record.num_samples), str(unit))
+        for first, codes in in_speech(record, segments)
+        for unit, length, start in zip(*runs_of(codes[0]), strict=True)
+    ]
 
 
 def page(
@@ -94,7 +88,8 @@ def page(
     out: Path,
 ) -> ReportData:
     """Everything the page shows; ``spoken`` are held-out recordings, whose units ``out`` holds sounds of."""
-    corpus = document["corpus"]
+    corpus, counted = document["corpus"], document["on_speech"]
+    units = len(counted["usage"])
     phones = document.get("phones")
     curves = [
         Curve(f"{stage}: {name}", "train", *map(list, zip(*points, strict=True)))
@@ -107,24 +102,25 @@ def page(
         corpus=Corpus(
             recordings=corpus["recordings"],
             minutes=corpus["minutes"],
-            speakers=len(corpus["speakers"]),
+            speakers=[Speaker(name, **amounts) for name, amounts in corpus["speakers"].items()],
             speech_minutes=corpus["speech_minutes"],
         ),
         hop=model.encoder.grid.hop,
         warnings=[*document["warnings"], *_gaps(document, len(records))],
         failures=[Failure(**failure) for failure in document["failures"]],
         passed=[str(Passed(**each)) for each in document["passed"]],
-        bit_rates=[BitRate(name, value, _MEANINGS[name]) for name, value in document["bit_rates"].items()],
-        usage=document["usage"],
-        unit_run_ms=_mean_runs(records, len(document["usage"]), model.encoder.grid.hop / model.sample_rate * 1000),
-        run_lengths={int(n): count for n, count in document["run_lengths"].items()},
-        mean_run_ms=document["mean_run_ms"],
-        perplexity=document["perplexity"],
+        bit_rates=[BitRate(name, value, _MEANINGS[name]) for name, value in counted["bit_rates"].items()],
+        usage=counted["usage"],
+        unit_run_ms=_mean_runs(records, segments, units, model.encoder.grid.hop / model.sample_rate * 1000),
+        run_lengths={int(n): count for n, count in counted["run_lengths"].items()},
+        mean_run_ms=counted["mean_run_ms"],
+        perplexity=counted["perplexity"],
         curves=curves,
         abx=document.get("abx", {}),
         phone_matrix=PhoneMatrix(phones["names"], np.array(phones["counts"])) if phones else None,
-        examples=_examples(records, recordings, segments, len(document["usage"])),
+        examples=_examples(records, recordings, segments, units),
         pairs=[_pair(record, recording, out) for recording, record in spoken],
+        listed=[_listed(record, segments[record.id]) for record in records],
         voices=model.voices,
         folder=out.name,
     )
@@ -169,16 +165,16 @@ def _examples(
     places: dict[int, list[tuple[int, int, UnitRecord]]] = {unit: [] for unit in range(units)}
     each = -(-_EXAMPLES // len(records))  # of a unit in a recording at most
     for record in records:
-        values, lengths, starts = runs_of(record.codes[0])
-        spoken = np.zeros(record.codes.shape[1], bool)
-        for segment in segments[record.id]:
-            spoken[segment.start // record.hop : -(-segment.end // record.hop)] = True
+        found = [
+            (length, first + start, unit)
+            for first, codes in in_speech(record, segments[record.id])
+            for unit, length, start in zip(*map(np.ndarray.tolist, runs_of(codes[0])), strict=True)
+        ]
         taken: Counter[int] = Counter()
-        for run in np.argsort(-lengths, kind="stable"):
-            unit, start = int(values[run]), int(starts[run])
-            if spoken[start] and taken[unit] < each:
+        for length, start, unit in sorted(found, key=lambda run: (-run[0], run[1])):
+            if taken[unit] < each:
                 taken[unit] += 1
-                places[unit].append((int(lengths[run]), start, record))
+                places[unit].append((length, start, record))
     examples: dict[int, list[Example]] = {}
     for unit, found in places.items():
         for length, start, record in sorted(found, key=lambda place: (-place[0], place[2].id, place[1]))[:_EXAMPLES]:
@@ -189,9 +185,30 @@ def _examples(
     return examples
 
 
-def _mean_runs(records: Sequence[UnitRecord], units: int, frame_ms: float) -> np.ndarray:
-    """Mean run of each unit in milliseconds, NaN where it has none."""
-    runs = [runs_of(record.codes[0]) for record in records]
+def _listed(record: UnitRecord, segments: Sequence[Segment]) -> Listed:
+    """A recording in the list, with its units in speech and its annotations."""
+    parts = [codes[0] for _, codes in in_speech(record, segments)]
+    return Listed(
+        id=record.id,
+        speaker=record.extra.get("speaker"),
+        seconds=record.seconds,
+        speech_seconds=sum(part.end - part.start for part in segments) / record.sample_rate,
+        runs=sum(len(runs_of(codes)[0]) for codes in parts),
+        units=len(np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))),
+        links={"TextGrid": _link("textgrid", record.id, ".TextGrid"), "ELAN": _link("elan", record.id, ".eaf")},
+    )
+
+
+def _link(folder: str, name: str, suffix: str) -> str:
+    """The address of a file beside the page."""
+    return quote(f"{folder}/{name}{suffix}", errors="surrogateescape")
+
+
+def _mean_runs(
+    records: Sequence[UnitRecord], segments: Mapping[str, Sequence[Segment]], units: int, frame_ms: float
+) -> np.ndarray:
+    """Mean run of each unit in speech in milliseconds, NaN where it has none."""
+    runs = [runs_of(codes[0]) for record in records for _, codes in in_speech(record, segments[record.id])]
     values, lengths, _ = (np.concatenate(parts) for parts in zip(*runs, strict=True))
     total = np.bincount(values, weights=lengths, minlength=units)
     count = np.bincount(values, minlength=units)

@@ -6,9 +6,11 @@ from protophone.report.contents import (
     Curve,
     Example,
     Failure,
+    Listed,
     Pair,
     PhoneMatrix,
     ReportData,
+    Speaker,
 )
 from protophone.report.page import render, write_report
 
@@ -18,9 +20,11 @@ __all__ = [
     "Curve",
     "Example",
     "Failure",
+    "Listed",
     "Pair",
     "PhoneMatrix",
     "ReportData",
+    "Speaker",
     "render",
     "write_report",
 ]

@@ -9,6 +9,7 @@ from protophone.report.document import document
 from protophone.report.markup import amount, name, plain
 from protophone.report.pictures import spectrogram
 from protophone.report.sounds import SoundShelf
+from protophone.report.strip import STRIP, runs_of, strip
 
 __all__ = ["Scene", "Take", "comparison"]
 
@@ -27,11 +28,16 @@ class Take:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A recording and what became of it; ``facts`` are names and values below it."""
+    """A recording, the first of ``takes``, and what became of it; ``facts`` are names and values below it.
+
+    ``codes`` int ``[frame]`` are its units, each of ``hop`` samples, drawn below the recording.
+    """
 
     name: str
     takes: Sequence[Take]
     facts: Sequence[tuple[str, str]] = ()
+    codes: Sequence[int] | np.ndarray = ()
+    hop: int = 0
 
 
 def comparison(title: str, intro: str, scenes: Sequence[Scene], sample_rate: int) -> str:
@@ -46,7 +52,10 @@ def _scene(scene: Scene, index: int, sounds: SoundShelf) -> str:
     rate = sounds.sample_rate
     longest = max((len(take.samples) for take in scene.takes), default=0) / rate
     scale = min(420.0, max(180.0, 940 / longest)) if longest else 180.0  # pixels a second
-    rows = "".join(_take(take, scene.name, scale, sounds) for take in scene.takes)
+    rows = [_take(take, scene.name, scale, sounds) for take in scene.takes]
+    if len(scene.codes):
+        rows.insert(1, _units(scene, scale, rate))
+    seconds = len(scene.takes[0].samples) / rate if scene.takes else 0.0
     facts = "".join(
         f'<tr><th scope="row">{plain(key)}</th><td class="figure">{plain(value)}</td></tr>'
         for key, value in scene.facts
@@ -54,7 +63,20 @@ def _scene(scene: Scene, index: int, sounds: SoundShelf) -> str:
     table = f'<div class="wide"><table><tbody>{facts}</tbody></table></div>' if facts else ""
     return (
         f'<article aria-labelledby="scene-{index}"><h3 id="scene-{index}">{name(scene.name)} '
-        f"<small>{amount(longest)}\u202fs</small></h3>{rows}{table}</article>"
+        f"<small>{amount(seconds)}\u202fs</small></h3>{''.join(rows)}{table}</article>"
+    )
+
+
+def _units(scene: Scene, scale: float, rate: int) -> str:
+    """The units of the recording in a row."""
+    width = min(len(scene.takes[0].samples), _LONGEST * rate) / rate * scale
+    hop = scene.hop / rate * scale
+    runs = [run for run in runs_of(np.asarray(scene.codes)) if run[1] * hop < width]
+    label = plain(f"units of {scene.name}, {len(runs)} runs")
+    return (
+        f'<div class="duo take"><div>units</div><div class="roll" tabindex="0" role="group" aria-label="{label}">'
+        f'<svg width="{width:.0f}" height="{STRIP}" viewBox="0 0 {width:.1f} {STRIP}" role="img" aria-label="{label}">'
+        f"{strip(runs, hop, width, 0, link=False)}</svg></div></div>"
     )
 
 

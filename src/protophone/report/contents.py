@@ -12,9 +12,30 @@ import numpy as np
 
 from protophone.errors import InputError
 
-__all__ = ["BitRate", "Corpus", "Curve", "Example", "Failure", "Pair", "PhoneMatrix", "ReportData"]
+__all__ = [
+    "BitRate",
+    "Corpus",
+    "Curve",
+    "Example",
+    "Failure",
+    "Listed",
+    "Pair",
+    "PhoneMatrix",
+    "ReportData",
+    "Speaker",
+]
 
 System = Literal["kmeans", "gmm", "dpgmm", "vqvae"]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A speaker's name, the number of recordings, their minutes, and the minutes of speech in them."""
+
+    name: str
+    recordings: int
+    minutes: float
+    speech_minutes: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +44,25 @@ class Corpus:
 
     recordings: int
     minutes: float
-    speakers: int
+    speakers: Sequence[Speaker]
     speech_minutes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A recording in the list.
+
+    ``runs`` of equal units lie in its speech, of ``units`` different ones. ``links`` are addresses of files beside the
+    page, by what they are called.
+    """
+
+    id: str
+    speaker: str | None
+    seconds: float
+    speech_seconds: float
+    runs: int
+    units: int
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,10 +154,11 @@ class PhoneMatrix:
 class ReportData:
     """Everything the page shows. There is no date in it: the same contents make the same page.
 
-    ``usage`` counts frames of each unit, ``[unit]``; ``unit_run_ms`` is the mean run of each, NaN where it has none.
-    ``run_lengths`` maps frames to how many runs last that long; ``hop`` is a frame in samples. ``examples`` maps a unit
-    to sounds of it, best first. ``abx`` maps a condition to its error in percent. ``folder`` is what the user calls the
-    results, for the commands to go on with. Raises ``InputError`` where the parts do not fit each other.
+    Figures of units are of speech alone: ``usage`` counts frames of each unit, ``[unit]``; ``unit_run_ms`` is the mean
+    run of each, NaN where it has none; ``run_lengths`` maps frames to how many runs last that long. ``hop`` is a frame
+    in samples. ``examples`` maps a unit to sounds of it, best first. ``abx`` maps a condition to its error in percent.
+    ``folder`` is the name of the results' folder, for the commands to go on with. Raises ``InputError`` if the parts do
+    not fit each other.
     """
 
     title: str
@@ -141,6 +180,7 @@ class ReportData:
     phone_matrix: PhoneMatrix | None = None
     examples: Mapping[int, Sequence[Example]] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
+    listed: Sequence[Listed] = ()
     voices: Sequence[str] = ()
     folder: str | None = None
 

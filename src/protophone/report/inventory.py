@@ -6,10 +6,10 @@ import numpy as np
 
 from protophone.report.charts import bar_chart
 from protophone.report.contents import Example, PhoneMatrix, ReportData
-from protophone.report.listening import hue
 from protophone.report.markup import amount, name, plain, plural, share
 from protophone.report.pictures import heat_map
 from protophone.report.sounds import SoundShelf
+from protophone.report.strip import hue
 
 __all__ = ["inventory", "phones"]
 
@@ -27,7 +27,12 @@ def inventory(data: ReportData, sounds: SoundShelf) -> str:
     charts = [_usage_chart(usage)]
     if data.run_lengths:
         charts.append(_run_chart(data))
-    return f'<div class="charts">{"".join(charts)}</div>{_table(data, usage, sounds)}'
+    what = (
+        "<p>Units are not phonemes. Each is a short stretch of sound that keeps coming back: a phoneme may be several "
+        "units, by speaker and neighboring sounds, and a unit may be part of several phonemes. The figures are of "
+        "speech alone.</p>"
+    )
+    return f'{what}<div class="charts">{"".join(charts)}</div>{_table(data, usage, sounds)}'
 
 
 def phones(matrix: PhoneMatrix) -> str:

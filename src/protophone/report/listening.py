@@ -8,13 +8,13 @@ from protophone.report.contents import Pair
 from protophone.report.markup import amount, name, plain, plural
 from protophone.report.pictures import spectrogram
 from protophone.report.sounds import SoundShelf
+from protophone.report.strip import STRIP, runs_of, strip
 
-__all__ = ["MOST_PAIRS", "hue", "listening"]
+__all__ = ["MOST_PAIRS", "listening"]
 
 MOST_PAIRS = 12
 _LONGEST = 20.0  # seconds of a recording that are drawn and played
-_SPEC, _STRIP, _GAP, _AXIS = 132, 26, 4, 18  # heights in pixels
-_NARROWEST = 7.0  # pixels of a run that its number, written upwards, fits into
+_SPEC, _GAP, _AXIS = 132, 4, 18  # heights in pixels
 
 
 def listening(pairs: Sequence[Pair], sounds: SoundShelf, *, link_units: bool) -> str:
@@ -29,18 +29,13 @@ def listening(pairs: Sequence[Pair], sounds: SoundShelf, *, link_units: bool) ->
     return intro + "".join(_pair(pair, index, sounds, link_units=link_units) for index, pair in enumerate(shown))
 
 
-def hue(unit: int) -> int:
-    """Colour angle of a unit: neighbours in number lie far apart on the wheel."""
-    return round(unit * 137.508) % 360
-
-
 def _pair(pair: Pair, index: int, sounds: SoundShelf, *, link_units: bool) -> str:
     rate = sounds.sample_rate
     most = round(_LONGEST * rate)
     original, resynthesis = pair.original[:most], pair.resynthesis[:most]
     length = max(len(original), len(resynthesis))
     codes = np.asarray(pair.codes, np.int64)[: -(-length // pair.hop)]
-    runs = _runs(codes)
+    runs = runs_of(codes)
     seconds = length / rate
     scale = min(420.0, max(180.0, 940 / seconds))  # pixels a second
     speaker = f' <span class="by">{name(pair.speaker)}</span>' if pair.speaker else ""
@@ -77,7 +72,7 @@ def _picture(
     link_units: bool,
 ) -> str:
     width = max(map(len, both)) / rate * scale
-    below = _SPEC + _GAP + _STRIP + _GAP
+    below = _SPEC + _GAP + STRIP + _GAP
     height = below + _SPEC + _AXIS
     label = plain(
         f"Spectrograms, 0 to {rate // 2} hertz, of {pair.id}: the original above, the resynthesis below, "
@@ -90,9 +85,7 @@ def _picture(
     hop = pair.hop / rate * scale
     edges = "".join(f"M{start * hop:.1f} 0V{below + _SPEC}" for _, start, _ in runs[1:])
     parts.append(f'<path class="edge" d="{edges}"/>')
-    for unit, start, count in runs:
-        left, right = start * hop, min((start + count) * hop, width)
-        parts.append(_run(unit, left, right - left, plural(count, "frame"), link=link_units))
+    parts.append(strip(runs, hop, width, _SPEC + _GAP, link=link_units))
     parts += [
         f'<text class="time" x="{second * scale + 3:.1f}" y="{height - 4}">{second}\u202fs</text>'
         f'<path class="tick" d="M{second * scale:.1f} {height - _AXIS}v{_AXIS - 6}"/>'
@@ -111,29 +104,3 @@ def _image(uri: str, y: int, width: float) -> str:
         f'<rect class="paper" y="{y}" width="{width:.1f}" height="{_SPEC}"/>'
         f'<image class="ink" href="{uri}" y="{y}" width="{width:.1f}" height="{_SPEC}" preserveAspectRatio="none"/>'
     )
-
-
-def _run(unit: int, left: float, width: float, lasts: str, *, link: bool) -> str:
-    """A run as a coloured box with the unit's number, upright where there is room, upwards where there is less."""
-    top, digits = _SPEC + _GAP, len(str(unit))
-    centre, middle = left + width / 2, top + _STRIP / 2
-    number = ""
-    if width >= 7 * digits + 2:
-        number = f'<text x="{centre:.1f}" y="{middle + 4:.1f}">{unit}</text>'
-    elif width >= _NARROWEST:
-        number = f'<text class="steep" transform="translate({centre + 3:.1f} {middle:.1f})rotate(-90)">{unit}</text>'
-    box = (
-        f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{_STRIP}"/>{number}'
-        f"<title>unit {unit}, {lasts}</title>"
-    )
-    style = f'class="run" style="--h:{hue(unit)}"'
-    return f'<a {style} href="#unit-{unit}" tabindex="-1">{box}</a>' if link else f"<g {style}>{box}</g>"
-
-
-def _runs(codes: np.ndarray) -> list[tuple[int, int, int]]:
-    """Unit, first frame and number of frames of each run of equal codes."""
-    if not len(codes):
-        return []
-    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
-    counts = np.diff(np.append(starts, len(codes)))
-    return [(int(codes[at]), int(at), int(count)) for at, count in zip(starts, counts, strict=True)]

@@ -12,6 +12,7 @@ from protophone.report.charts import line_chart
 from protophone.report.contents import Curve, ReportData
 from protophone.report.document import document
 from protophone.report.inventory import inventory, phones
+from protophone.report.listed import recordings
 from protophone.report.listening import listening
 from protophone.report.markup import amount, name, plain, plural, share
 from protophone.report.sounds import SoundShelf
@@ -24,6 +25,7 @@ _SYSTEMS = {
     "dpgmm": "Dirichlet-process Gaussian mixture",
     "vqvae": "VQ-VAE",
 }
+_NAMES = 4  # speakers named at a glance
 
 
 def write_report(path: str | Path, data: ReportData) -> None:
@@ -40,6 +42,8 @@ def render(data: ReportData) -> str:
         sections.append(("listen", "Listen", parts))
     if data.usage is not None:
         sections.append(("units", "Units", inventory(data, sounds)))
+    if data.listed:
+        sections.append(("recordings", "Recordings", recordings(data)))
     if data.phone_matrix is not None:
         sections.append(("phones", "Units and phones", phones(data.phone_matrix)))
     if data.bit_rates:
@@ -63,7 +67,7 @@ def _glance(data: ReportData) -> str:
             f"{_minutes(corpus.minutes)} long",
         ),
         (_minutes(corpus.speech_minutes), "of speech", f"{share(corpus.speech_minutes, corpus.minutes)} of the sound"),
-        (amount(corpus.speakers), "speaker" if corpus.speakers == 1 else "speakers", _voices(data)),
+        (amount(len(corpus.speakers)), "speaker" if len(corpus.speakers) == 1 else "speakers", _names(data)),
     ]
     if data.usage is not None:
         used = int((np.asarray(data.usage) > 0).sum())
@@ -72,10 +76,16 @@ def _glance(data: ReportData) -> str:
     elif data.perplexity is not None:
         cards.append((amount(data.perplexity), "perplexity", "units, were all used equally often"))
     if data.mean_run_ms is not None:
-        cards.append((f"{amount(data.mean_run_ms)}<small> ms</small>", "mean run of a unit", ""))
+        cards.append((f"{amount(data.mean_run_ms)}<small> ms</small>", "mean run of a unit", "on speech alone"))
     if data.bit_rates:
         first = data.bit_rates[0]
-        cards.append((f"{amount(first.bits_per_second)}<small> bit/s</small>", "bit rate", plain(first.name)))
+        cards.append(
+            (
+                f"{amount(first.bits_per_second)}<small> bit/s</small>",
+                "bit rate",
+                f"{plain(first.name)}, on speech alone",
+            )
+        )
     cards += [
         (f"{amount(error)}<small> %</small>", "ABX error", plain(key)) for key, error in list(data.abx.items())[:2]
     ]
@@ -89,7 +99,18 @@ def _glance(data: ReportData) -> str:
     if data.failures:
         count = plural(len(data.failures), "recording was", "recordings were")
         failed = f'<p class="note"><a href="#failures">{count} left out</a>; the reasons are at the end.</p>'
-    return f'{warned}{failed}<ul class="cards">{tiles}</ul>'
+    return f'{warned}{failed}<ul class="cards">{tiles}</ul>{_annotations(data)}'
+
+
+def _annotations(data: ReportData) -> str:
+    """A paragraph on the folders of annotations."""
+    if not data.listed:
+        return ""
+    return (
+        '<p class="after">Speech and units of each recording are written down for Praat in the folder '
+        '<a href="textgrid/">textgrid</a> and for ELAN in <a href="elan/">elan</a>, beside this page; '
+        '<a href="#recordings">the list of recordings</a> leads to each file.</p>'
+    )
 
 
 def _minutes(minutes: float) -> str:
@@ -98,10 +119,11 @@ def _minutes(minutes: float) -> str:
     return f"{amount(minutes)}<small> min</small>" if minutes >= 1 else f"{amount(60 * minutes)}<small> s</small>"
 
 
-def _voices(data: ReportData) -> str:
-    if not data.voices:
-        return ""
-    return plural(len(data.voices), "voice") + " to speak with"
+def _names(data: ReportData) -> str:
+    """Names of the first speakers."""
+    names = [speaker.name for speaker in data.corpus.speakers]
+    others = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(map(name, names[:_NAMES])) + others
 
 
 def _bit_rates(data: ReportData) -> str:
@@ -111,7 +133,8 @@ def _bit_rates(data: ReportData) -> str:
         for rate in data.bit_rates
     )
     return (
-        "<p>The same units cost more or fewer bits by how one counts: compare figures of one name only.</p>"
+        "<p>The same units cost more or fewer bits by how one counts: compare figures of one name only. These are of "
+        "speech alone, without the pauses; <code class='inline'>report.json</code> has those of everything as well.</p>"
         '<div class="wide"><table><thead><tr><th scope="col">name</th><th scope="col">rate</th>'
         f'<th scope="col">what it counts</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
