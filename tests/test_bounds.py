@@ -38,37 +38,6 @@ def _configs() -> list[type]:
 
 CONFIGS = _configs()
 GRID = {"sample_rate": 16000, "hop": 640}
-ROW = {"value": 1.0, "unit": "", "better": "", "interval": None, "count": 1, "over": "", "protocol": {}, "note": ""}
-NEEDED = {
-    "units": 0,
-    "pitch": 1,
-    "synthesizer": 1,  # keys without a default
-    "what": "w",
-    "reason": "r",
-    "examples": [],
-    **ROW,
-    "format": 1,
-    "title": "t",
-    "figures": [],
-    "left_out": [],
-    "settings": {},
-    "versions": {},
-    "hashes": {},
-    "drawn": {},
-    "draws": "",
-    "recordings": "r",
-    "bundle": "b",
-    "name": "n",
-    "model": "m",
-    "layer": 1,
-    "embedder": "e",
-    "package": "p",
-    "weights": "w",
-    "sizes": [2],
-    "codebook": "c",
-    "grid": GRID,
-    **GRID,
-}
 every = pytest.mark.parametrize("kind", CONFIGS, ids=lambda kind: kind.__name__)
 
 
@@ -139,14 +108,29 @@ def _places(tables: Any, path: tuple = ()) -> Iterator[tuple]:
 
 def _least(kind: type) -> dict[str, Any]:
     """The values of a config that has only what it must have."""
-    wanted = TypeAdapter(kind).json_schema().get("required", [])
-    tables: dict[str, Any] = {key: NEEDED[key] for key in wanted if key in NEEDED}
-    if "data" in wanted:
-        tables["data"] = {"recordings": "r"}
-    for key, inner in (("encoder", "vqvae"), ("voice", "vocos")):
-        if key in wanted:
-            tables[key] = {"kind": inner}
-    return tables
+    schema = TypeAdapter(kind).json_schema()
+    return _some(schema, schema.get("$defs", {}))
+
+
+def _some(schema: dict, named: dict) -> Any:
+    """A value that fits a JSON schema, with only the keys that it must have."""
+    if "$ref" in schema:
+        return _some(named[schema["$ref"].rsplit("/", 1)[1]], named)
+    for choice in ("oneOf", "anyOf"):
+        if choice in schema:
+            return _some(schema[choice][0], named)
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if schema.get("type") == "object":
+        tables = {key: _some(schema["properties"][key], named) for key in schema.get("required", ())}
+        # a union is told by its kind, which has a default
+        return tables | (
+            {"kind": schema["properties"]["kind"]["const"]} if "kind" in schema.get("properties", {}) else {}
+        )
+    if schema.get("type") == "array":
+        return [_some(each, named) for each in schema.get("prefixItems", [])]
+    plain = {"string": "x", "integer": 1, "number": 1.0, "boolean": True}.get(schema.get("type", ""))
+    return max(plain, schema["minimum"]) if "minimum" in schema else plain
 
 
 @every

@@ -167,5 +167,5 @@ def test_faster_speech_is_shorter(call, tiny_bundle, tiny_corpus, tmp_path):
 def test_units_that_cannot_be_spoken_are_named(call, tiny_bundle, tiny_corpus, tmp_path):
     call("encode", tiny_bundle, tiny_corpus, "--out", tmp_path / "units")
     first = next(iter(read_units(tmp_path / "units")))
-    with pytest.raises(UnitsError, match=rf"^{first.id}: .*codebook ffffffff"):
+    with pytest.raises(UnitsError, match=rf"^units: '{first.id}': .*codebook ffffffff"):
         decode_corpus(load(tiny_bundle), [replace(first, bundle="ffffffff")], tmp_path / "sounds")

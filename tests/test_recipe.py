@@ -178,7 +178,7 @@ def test_splits_and_speakers_choose_recordings(tmp_path, tiny_corpus):
         "1",
         "2",
     ]
-    with pytest.raises(InputError, match=r"no recording of split 'test' by a; change data\.split or data\.speakers"):
+    with pytest.raises(InputError, match=r"data\.split: no recording in split 'test'; its splits are: dev, train"):
         select(DataConfig(recordings=str(path), split="test", speakers=("a",))).recordings and select(
             DataConfig(recordings=str(path), split="test")
         )

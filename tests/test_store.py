@@ -125,7 +125,7 @@ def test_every_kind_of_record_comes_back():
         (changed(codes=[1, 2], size=[256]), "list of lists"),
         (changed(codes=[[1, 2], [3]], size=[256, 256]), "different lengths"),
         (changed(codes=[[1], [2]], size=[256, 256, 256]), "2 codebooks, but size names 3"),
-        (changed(codes=[], size=[]), "size names no codebook"),
+        (changed(codes=[], size=[]), "size names 0 codebooks"),
         (changed(size=0), "size is 0"),
         (changed(size="256"), "size is '256'"),
         (changed(durations=[1, 2]), "2 durations for 5 codes"),
@@ -140,7 +140,7 @@ def test_every_kind_of_record_comes_back():
         (changed(pitch={"codes": [], "hop": 320, "size": 20}), "0 pitch codes of 320 samples for 3200 samples"),
         (
             changed(pitch={"codes": [1] * 3, "hop": 1280, "size": 20, "mean": 5.0, "deviation": -1.0}),
-            "mean 5 and deviation -1 are not those of a logarithm of F0",
+            "mean 5.0 and deviation -1.0 are not those of a logarithm of F0",
         ),
         (
             changed(pitch={"codes": [1] * 3, "hop": 1280, "size": 20, "mean": 1e300, "deviation": 0.2}),

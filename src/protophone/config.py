@@ -43,7 +43,6 @@ __all__ = [
     "Seed",
     "Share",
     "Steps",
-    "Total",
     "Units",
     "Weight",
     "Whole",
@@ -70,8 +69,7 @@ def bounds(least: float, most: float) -> Any:
 
 
 Count = Annotated[int, bounds(1, 2**20)]
-Whole = Annotated[int, bounds(0, 2**20)]
-Total = Annotated[int, bounds(0, 2**53)]  # of what was counted
+Whole = Annotated[int, bounds(0, 2**53)]  # of samples, of what was counted
 Measured = Annotated[float, bounds(-1e15, 1e15)]
 Counts = Annotated[tuple[Count, ...], Field(max_length=16)]
 Steps = Annotated[int, bounds(1, 10**9)]  # of a training

@@ -22,6 +22,7 @@ from protophone.delivery import Delivery
 from protophone.errors import InputError, ProtophoneError, UnitsError
 from protophone.files import id_fault, inside, read_json, refuse_existing, write_json
 from protophone.formats import write_zerospeech
+from protophone.memory import check_memory, naming_memory
 from protophone.model import Heard, Model
 from protophone.names import refuse_collisions
 from protophone.progress import Advance, Stage, portion, silent
@@ -35,6 +36,8 @@ Form = Literal["units", "shards", "zerospeech", "npy"]
 _AS_RECORDED = Delivery()
 _WINDOW = 64  # recordings read and sorted at a time, of a minute each at most: 250 MB
 _BATCH_SECONDS = 120  # of sound in a batch, padding included
+_SPOKEN = 12  # bytes a sample of a recording that is spoken: the sound in parts, whole, and as it is written
+_CUT = "encode the recording in shorter parts"
 _LONG_SECONDS = 60  # above it a recording is encoded alone, in chunks
 
 
@@ -126,13 +129,14 @@ def decode_corpus(
     *,
     voice: str | Heard | None = None,
     delivery: Delivery = _AS_RECORDED,
+    source: str | Path = "units",
     stage: Stage = silent,
 ) -> Done:
     """Speaks every record in ``voice`` (without one, in its speaker's where there is such a voice) as ``ID.wav``.
 
     ``delivery`` says along which melody and how fast. Sounds that are there already are kept, so an interrupted run
     goes on. Raises ``InputError`` when ``folder`` holds something else, ``UnitsError`` for units of another codebook,
-    which end it where they stand.
+    which end it where they stand; it names their ``source`` and the recording.
     """
     folder = Path(folder)
     records = list(records)
@@ -155,10 +159,13 @@ def decode_corpus(
         for record in records:
             path = inside(folder, record.id, ".wav")
             if not path.exists():
+                what = f"{source}: {record.id!r}"
+                check_memory(_SPOKEN * record.num_samples, f"{what}, {record.seconds:.0f} s,", _CUT, UnitsError)
                 try:
-                    sound = model.decode(record.to_utterance(), voice, delivery)
+                    with naming_memory(what, _CUT):
+                        sound = model.decode(record.to_utterance(), voice, delivery)
                 except UnitsError as error:
-                    raise UnitsError(f"{record.id}: {error}") from None
+                    raise UnitsError(f"{what}: {error}") from None
                 if not index.exists():
                     write_json(index, wanted)
                 audio.write(path, sound[0], sound.sample_rate)

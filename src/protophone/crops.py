@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,18 @@ class CropSampler:
         self.speaker = np.array([speakers.index(row.speaker or NOBODY) for row in frames.rows])
         weights = np.array([row.length for row in frames.rows], np.float64)
         self.cumulative = np.cumsum(weights) / weights.sum()
+
+    def few(self, rows: int) -> "CropSampler":
+        """Return a sampler of batches of so many ``rows``."""
+        other = copy(self)
+        other.batch = rows
+        return other
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the frames and the target of a batch."""
+        frames = (self.crop + 2 * self.context) * self.frames.array.shape[1]
+        return 4 * self.batch * (frames + self.crop * self.scale * self.target.array.shape[1])
 
     @property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ from protophone.names import collision
 from protophone.speakers import SpeakerFrom, check_choice, doubts, speaker_of
 from protophone.types import Channel, Recording
 
-__all__ = ["SpeakerFrom", "build", "read", "write"]
+__all__ = ["SpeakerFrom", "build", "of_split", "read", "write"]
 
 _CHANNELS = get_args(Channel)
 _TEXT_KEYS = ("speaker", "split", "language", "text")
@@ -58,6 +58,20 @@ def build(
     if channel is not None:
         listing = replace(listing, recordings=[replace(each, channel=channel) for each in listing.recordings])
     return _probed(listing) if probe else listing
+
+
+def of_split(
+    recordings: Sequence[Recording], split: str, source: str | Path, *, unnamed: str | None = None
+) -> list[Recording]:
+    """Return the ``recordings`` of a split; those that name none are of the split ``unnamed``.
+
+    ``InputError`` lists the splits of ``source`` if there is no recording in this one.
+    """
+    kept = [recording for recording in recordings if (recording.split or unnamed) == split]
+    if not kept:
+        known = sorted({recording.split or unnamed or "none" for recording in recordings})
+        raise InputError(f"{source}: no recording in split {split!r}; its splits are: {', '.join(known)}")
+    return kept
 
 
 def read(path: str | Path) -> list[Recording]:

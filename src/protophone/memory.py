@@ -1,21 +1,32 @@
 """Memory, computed before it is taken: of a network, of the batches that train it, of a sound."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from protophone.errors import ConfigError, InputError, ProtophoneError
 
-__all__ = ["MOST_PARAMETERS", "available", "check_memory", "check_trainable", "is_short", "names_memory", "shapes_of"]
+__all__ = [
+    "MOST_PARAMETERS",
+    "available",
+    "blank",
+    "check_memory",
+    "check_network",
+    "check_trainable",
+    "is_short",
+    "kept_for_gradients",
+    "naming_memory",
+]
 
 MOST_PARAMETERS = 2 * 10**9
 _UNKNOWN = 8 * 2**30  # bytes, if the system does not report its memory
+M = TypeVar("M", bound=nn.Module)
 
 
 class _Uninitialized(TorchFunctionMode):
@@ -52,20 +63,27 @@ def check_memory(needed: float, what: str, cure: str, fault: type[ProtophoneErro
         raise fault(f"{what} needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are available; {cure}")
 
 
-def shapes_of(build: Callable[[], nn.Module], what: str, bytes_each: int = 4) -> dict[str, torch.Size]:
-    """Return the shapes of the weights of the network that ``build`` makes, without making room for them.
+def blank(build: Callable[[], M], what: str, bytes_each: int = 4) -> M:
+    """Return the network that ``build`` makes, without memory for its weights: their names and shapes alone.
 
-    ``ConfigError`` naming ``what`` if it has more than ``MOST_PARAMETERS``, or ``bytes_each`` of them do not fit in
-    memory.
+    ``ConfigError`` as ``check_network``.
     """
     with torch.device("meta"), _Uninitialized():
-        shapes = {name: tensor.shape for name, tensor in build().state_dict().items()}
-    count = sum(shape.numel() for shape in shapes.values())
+        network = build()
+    check_network(network, what, bytes_each)
+    return network
+
+
+def check_network(network: nn.Module, what: str, bytes_each: int = 4) -> None:
+    """Raise ``ConfigError`` naming ``what`` for a network whose weights are too many, or do not fit in memory.
+
+    ``MOST_PARAMETERS`` are allowed, and each takes ``bytes_each``.
+    """
+    count = sum(tensor.numel() for tensor in network.state_dict().values())
     cure = "write fewer channels, blocks, layers or units"
     if count > MOST_PARAMETERS:
         raise ConfigError(f"{what}: a network of {count:,} weights, at most {MOST_PARAMETERS:,} are allowed; {cure}")
     check_memory(count * bytes_each, f"{what}: a network of {count:,} weights", cure)
-    return shapes
 
 
 def check_trainable(build: Callable[[], nn.Module], what: str) -> None:
@@ -73,7 +91,22 @@ def check_trainable(build: Callable[[], nn.Module], what: str) -> None:
 
     Training holds each weight four times: itself, its gradient and two moments of it.
     """
-    shapes_of(build, what, bytes_each=16)
+    blank(build, what, bytes_each=16)
+
+
+def kept_for_gradients(losses: Callable[[], Iterable[tuple[str, Tensor]]]) -> int:
+    """Return the bytes that computing the ``losses`` of a batch keeps until their gradients are computed."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        alive = list(losses())  # so that no storage takes the place of another
+    del alive
+    return sum(kept.values())
 
 
 def is_short(error: BaseException) -> bool:
@@ -85,7 +118,7 @@ def is_short(error: BaseException) -> bool:
 
 
 @contextmanager
-def names_memory(what: str, cure: str) -> Iterator[None]:
+def naming_memory(what: str, cure: str) -> Iterator[None]:
     """Make one line of running out of memory within the block: ``InputError`` that names ``what`` and the ``cure``."""
     try:
         yield

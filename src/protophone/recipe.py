@@ -27,7 +27,7 @@ from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import is_leftover, refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.folder import Listing
-from protophone.manifest import build
+from protophone.manifest import build, of_split
 from protophone.melody import fit_pitch
 from protophone.model import Model
 from protophone.parts import encoder_part, voice_part
@@ -57,7 +57,8 @@ __all__ = [
 class DataConfig:
     """Which recordings: a manifest or folder, and of a manifest which split (``all``: every one) and speakers.
 
-    ``channel`` is read of each; None: as the manifest says, or the mix.
+    Recordings that name no split are of ``train``. ``channel`` is read of each; None: as the manifest says, or the
+    mix.
     """
 
     recordings: str
@@ -283,17 +284,14 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def select(data: DataConfig) -> Listing:
     """The recordings a recipe names; ``InputError`` where none is left."""
     listing = build(data.recordings, "manifest", channel=data.channel)
-    kept = [
-        recording
-        for recording in listing.recordings
-        if (data.split == "all" or recording.split in {None, data.split})
-        and (data.speakers is None or recording.speaker in data.speakers)
-    ]
+    kept = listing.recordings
+    if data.split != "all":
+        kept = of_split(kept, data.split, f"{data.recordings}, data.split", unnamed="train")
+    kept = [recording for recording in kept if data.speakers is None or recording.speaker in data.speakers]
     if not kept:
+        by = "" if data.speakers is None else f" by {', '.join(data.speakers)}"
         raise InputError(
-            f"{data.recordings}: no recording of split {data.split!r}"
-            + (f" by {', '.join(data.speakers)}" if data.speakers else "")
-            + "; change data.split or data.speakers"
+            f"{data.recordings}: no recording of split {data.split!r}{by}; change data.split or data.speakers"
         )
     return replace(listing, recordings=kept)
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,19 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from protophone.config import Batch, FrameCount, Minutes, Positive, Seed, Share, Steps, Weight, config, dump
+from protophone.crops import CropSampler
 from protophone.errors import InputError
 from protophone.fabric import Precision, fabric_of
 from protophone.files import atomic, read_json, write_json
+from protophone.memory import available, check_memory, kept_for_gradients, naming_memory
 from protophone.progress import Stage, silent
 
 __all__ = ["FREE", "Pace", "Run", "TrainConfig", "history", "pace_of", "train"]
 
 _TOLD = 20  # steps between points of a curve
+_FEW = 2  # rows of a batch whose memory is measured
+_LARGE = 1000  # times the bytes of its crops, a batch is taken to need no more
+_SMALLER = "write a smaller batch, a smaller crop or a smaller network"
 _LOOKS = 20  # times that a training is looked at
 _TRIALS, _TRIED = 8, 5.0  # steps that are timed, and the seconds after which three are enough
 FREE = ("steps", "minutes", "save_every", "device")  # of ``TrainConfig``: may change while a run goes on
@@ -163,6 +169,7 @@ def train(
     # A run may be continued for longer, elsewhere, or saved at other steps; all else makes it another run.
     kept = {key: value for key, value in asdict(settings).items() if key not in FREE}
     run = Run(folder, settings={**kept, "model": dump(model.config), "data": data})
+    _check_memory(model, sampler, settings, fabric)
     steps = _budget(model, sampler, settings, folder)
     done = run.resume(model, optimizers)
     model.train()
@@ -170,7 +177,8 @@ def train(
         told = 0
         for step in range(done, steps):
             rate = settings.learning_rate * _schedule(step, steps, settings)
-            figures = _step(model, optimizers, sampler, settings, fabric, step, rate)
+            with naming_memory(_batches(settings), _SMALLER):
+                figures = _step(model, optimizers, sampler, settings, fabric, step, rate)
             _follow(run, figures, step)
             if step % _TOLD == 0 or step == steps - 1:
                 for name, value in run.smoothed.items():
@@ -205,6 +213,27 @@ def _whole_steps() -> Iterator[threading.Event]:
         yield event
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _check_memory(model: Any, sampler: Any, settings: TrainConfig, fabric: Fabric) -> None:
+    """Raise ``ConfigError`` if a batch, with all that is kept for its gradients, does not fit in memory.
+
+    For large batches alone, a copy of the model tries two rows. A GPU says by itself that its memory is short.
+    """
+    if not isinstance(sampler, CropSampler):
+        return
+    check_memory(sampler.nbytes, _batches(settings), _SMALLER)
+    if fabric.device.type != "cpu" or settings.batch <= _FEW or sampler.nbytes * _LARGE < available():
+        return
+    trial = deepcopy(model).train()
+    batch = sampler.few(_FEW)(0)
+    with fabric.autocast():
+        kept = kept_for_gradients(lambda: trial.losses(batch))
+    check_memory(kept / _FEW * settings.batch, _batches(settings), _SMALLER)
+
+
+def _batches(settings: TrainConfig) -> str:
+    return f"train.batch {settings.batch} of train.crop {settings.crop}"
 
 
 def _follow(run: Run, figures: Mapping[str, float], step: int) -> None:

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from protophone.errors import BundleError
-from protophone.memory import shapes_of
+from protophone.memory import blank
 
 __all__ = ["Weights", "filled"]
 
@@ -44,21 +44,16 @@ def filled(build: Callable[[], M], weights: Mapping[str, Tensor], path: Path, *,
     """
     misfit = BundleError(f"{path}: weights do not fit the config beside them; copy the whole bundle again")
     if network:
-        wanted = shapes_of(build, str(path.with_suffix(".toml")))
-        found = weights.shapes if isinstance(weights, Weights) else _shapes(weights)
-        if any(name not in wanted or shape.numel() > wanted[name].numel() for name, shape in found.items()):
+        empty = blank(build, str(path.with_suffix(".toml")))
+        spare = getattr(empty, "spare", ())
+        wanted = {name: tensor.shape for name, tensor in empty.state_dict().items()}
+        found = weights.shapes if isinstance(weights, Weights) else {name: each.shape for name, each in weights.items()}
+        needed = {name for name in wanted if not (spare and name.startswith(spare))}
+        if not needed <= set(found) or any(wanted.get(name) != shape for name, shape in found.items()):
             raise misfit
     module = build()
-    spare = getattr(module, "spare", ())
     try:
-        missing, surplus = module.load_state_dict(dict(weights), strict=False)
-        fitting = not surplus and all(spare and name.startswith(spare) for name in missing)
-    except RuntimeError:  # other shapes
-        fitting = False
-    if not fitting:
-        raise misfit
+        module.load_state_dict(dict(weights), strict=not network)
+    except RuntimeError:  # others, or of other shapes
+        raise misfit from None
     return module.eval()
-
-
-def _shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in weights.items()}

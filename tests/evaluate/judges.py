@@ -50,7 +50,7 @@ def use_fakes(monkeypatch):
     judge, asked = Loudness(), []
     for module in ("intelligibility", "everything"):
         monkeypatch.setattr(f"protophone.evaluate.{module}.load_recognizer", lambda _: judge)
-    for module in ("voices", "resynthesis"):
+    for module in ("voices", "resynthesis", "everything"):
         monkeypatch.setattr(f"protophone.evaluate.{module}.load_embedder", load_zeros)
 
     def pair_scores(original, made, sample_rate):

@@ -155,7 +155,7 @@ def test_without_references_and_extras_the_rest_is_measured(evaluate, tmp_path, 
         raise InputError("pystoi cannot be used; pip install 'protophone[mos]'")
 
     monkeypatch.setattr("protophone.evaluate.quality.protocol", absent)
-    results = evaluate(tmp_path / "out", embedder="none")
+    results = evaluate(tmp_path / "out", embedder=None)
     told = {each.examples: each.reason for each in results.left_out if each.what == "measures"}
     assert told["ABX",] == "no items were given (--items)"
     assert told["phones", "boundaries"] == "no alignment of phones was given (--alignment)"
@@ -219,7 +219,8 @@ def test_faults_are_told_before_the_work(evaluate, corpus, tmp_path, monkeypatch
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
     for options, message in (
-        ({"split": "test"}, "no recording in split test"),
+        ({"split": "test"}, "no recording in split 'test'"),
+        ({"embedder": "none"}, "none: no speaker embedder of this name"),
         ({"items": corpus / "none"}, "none: not a readable item file"),
         ({"alignment": corpus / "none"}, "none: not a readable alignment"),
         ({"one_person": ("ana,cy",)}, "no recording of cy"),

@@ -127,7 +127,7 @@ def test_recordings_are_those_of_the_split(tmp_path):
     manifest = write_sounds(tmp_path, files=4)
     assert [r.id for r in recordings_of(manifest, "train")] == ["r2", "r3"]
     assert len(recordings_of(manifest, None)) == len(recordings_of(tmp_path, None)) == 4
-    with pytest.raises(InputError, match="no recording in split test; its splits are: dev, train"):
+    with pytest.raises(InputError, match="no recording in split 'test'; its splits are: dev, train"):
         recordings_of(manifest, "test")
     with pytest.raises(InputError, match="its splits are: none"):
         recordings_of(tmp_path, "dev")

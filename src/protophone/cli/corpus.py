@@ -93,7 +93,7 @@ def encode(
     from protophone.corpus import check_failures, encode_corpus
     from protophone.files import refuse_existing
     from protophone.locks import sole_writer
-    from protophone.manifest import build
+    from protophone.manifest import build, of_split
     from protophone.model import load
     from protophone.tape import seconds_of
 
@@ -103,7 +103,7 @@ def encode(
         model = load(bundle, device=device)
         listing = build(recordings, speaker_from, channel=channel)
         introduce(listing, seconds_of(listing.recordings) if speaker_from in {"parent", "top", "prefix"} else {})
-        found = [recording for recording in listing.recordings if split is None or recording.split == split]
+        found = listing.recordings if split is None else of_split(listing.recordings, split, recordings)
         done = encode_corpus(model, found, out, form=form, stage=bar)
         failures = [*listing.failures, *done.failures]
         warn(done.warnings)
@@ -164,7 +164,7 @@ def decode(
         model = load(bundle, device=device, vocoder=vocoder)
         records = list(read_units(units))
         target = voice if like is None else model.heard(like)
-        done = decode_corpus(model, records, out, voice=target, delivery=delivery, stage=bar)
+        done = decode_corpus(model, records, out, voice=target, delivery=delivery, source=units, stage=bar)
         answer(f"{out}: {done.recordings} sounds, {done.seconds / 60:.1f} minutes")
 
 

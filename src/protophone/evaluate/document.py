@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from protophone.config import Count, Measured, Total, config
+from protophone.config import Count, Measured, Whole, config
 from protophone.errors import ConfigError
 
 __all__ = ["Document", "LeftOutRow", "Row"]
@@ -17,7 +17,7 @@ class Row:
     unit: str
     better: Literal["lower", "higher", ""]
     interval: tuple[Measured, Measured] | None
-    count: Total
+    count: Whole
     over: str
     protocol: dict[str, Any]
     note: str
@@ -33,7 +33,7 @@ class LeftOutRow:
     """How many of ``what`` were left out, and why."""
 
     what: str
-    count: Total
+    count: Whole
     reason: str
     examples: tuple[str, ...]
 

@@ -23,6 +23,7 @@ from protophone.evaluate.resynthesis import Measures, measure, pairs_of
 from protophone.evaluate.sources import listing_of, recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
 from protophone.evaluate.voices import persons_of
+from protophone.features.speaker import load_embedder
 from protophone.files import atomic, inside, read_json, refuse_existing, write_json, write_text
 from protophone.model import Heard, Model, load
 from protophone.progress import Stage, silent
@@ -50,7 +51,7 @@ def evaluate_all(
     tier: str | None = None,
     asr: Sequence[str] = (),
     language: str | None = None,
-    embedder: str = "resemblyzer",
+    embedder: str | None = None,
     one_person: Sequence[str] = (),
     voice: str | None = None,
     like: str | Path | None = None,
@@ -72,6 +73,8 @@ def evaluate_all(
     """
     out = Path(out)
     kept = out if work is None else Path(work)
+    if kept.exists() and not kept.is_dir():
+        raise InputError(f"{kept}: a file; name a folder with {'--out' if work is None else '--work'}")
     if not (out / "units").is_dir():
         refuse_existing(out)
     found, left_out = listing_of(recordings, split, speakers, channel)
@@ -88,6 +91,8 @@ def evaluate_all(
             raise InputError(f"--voice {voice}: with --like, whom they shall resemble, and {recordings} has no such")
         for name in asr:
             load_recognizer(name)
+    if embedder is not None:
+        load_embedder(embedder)
     title = f"everything, {_name_of(bundle)}"
     refuse_others(out, title)
     read = {"bundle": model.bundle.folder, "recordings": recordings, "items": items}
@@ -117,7 +122,8 @@ def evaluate_all(
     if not model.voices:
         results.left_out.append(LeftOut("measures", 1, "the bundle has no voice", ("resynthesis",)))
         return results
-    decode_corpus(model, records, out / "sounds", voice=speaks, delivery=delivery, stage=stage)
+    source = out / "units"
+    decode_corpus(model, records, out / "sounds", voice=speaks, delivery=delivery, source=source, stage=stage)
     spoken = {record.id for record in records}
     pairs, _ = pairs_of([recording for recording in found if recording.id in spoken], out / "sounds", "error")
     results.hashes["sounds"] = digest(out / "sounds")
@@ -165,8 +171,8 @@ def _score_sounds(
 ) -> None:
     """Adds the words, pitch and quality of ``pairs`` and the speakers of those ``resembling`` theirs to ``results``.
 
-    What needs an extra that is not installed is listed among what was left out; but the recogniser was asked for, and
-    its faults are errors.
+    What needs an extra that is not installed is listed among what was left out; but faults of a recogniser or an
+    embedder that was asked for are errors.
     """
     each = replace(measures, asr=(), voice=None)
     if not measures.asr:
@@ -183,6 +189,8 @@ def _score_sounds(
         try:
             results.add(measure(some, others, wanted, work=work, stage=stage))
         except InputError as error:
+            if name == "speaker" and measures.embedder is not None:
+                raise
             results.left_out.append(LeftOut("measures", 1, str(error), (name,)))
 
 

@@ -38,7 +38,7 @@ class Measures:
     f0: bool = False
     tracker: Literal["praat", "protophone"] | None = None
     speaker: bool = False
-    embedder: str = "resemblyzer"
+    embedder: str | None = None
     voice: str | None = None
     enrol: Path | None = None
     one_person: tuple[str, ...] = ()
@@ -112,6 +112,7 @@ def _check_options(measures: Measures) -> None:
     options = (
         ("--language", measures.language, "--asr", measures.asr),
         ("--tracker", measures.tracker, "--f0", measures.f0),
+        ("--embedder", measures.embedder, "--speaker", measures.speaker),
         ("--voice", measures.voice, "--speaker", measures.speaker),
         ("--enrol", measures.enrol, "--speaker", measures.speaker),
         ("--one-person", measures.one_person, "--speaker", measures.speaker),

@@ -8,7 +8,7 @@ import numpy as np
 
 from protophone.errors import InputError
 from protophone.evaluate.figure import LeftOut
-from protophone.manifest import build
+from protophone.manifest import build, of_split
 from protophone.store import UnitRecord, read_units
 from protophone.types import Channel, Recording
 
@@ -40,10 +40,7 @@ def listing_of(
 ) -> tuple[list[Recording], list[LeftOut]]:
     """Return what ``recordings_of`` returns, and the other files of a folder."""
     listing = build(source, "manifest", channel=channel)
-    kept = [recording for recording in listing.recordings if split is None or recording.split == split]
-    if not kept:
-        known = sorted({recording.split or "none" for recording in listing.recordings})
-        raise InputError(f"{source}: no recording in split {split}; its splits are: {', '.join(known)}")
+    kept = listing.recordings if split is None else of_split(listing.recordings, split, source)
     if silent := set(speakers) - {recording.speaker for recording in kept}:
         raise InputError(f"{source}: nothing by {', '.join(sorted(silent))} in split {split!r}; name others")
     left_out = [LeftOut("files", each.count, each.reason, each.examples) for each in listing.passed]

@@ -28,7 +28,7 @@ ENROL = 50  # recordings a speaker is known by
 def compare_voices(
     pairs: Sequence[Pair],
     names: Sequence[str],
-    embedder: str,
+    embedder: str | None,
     everyone: Sequence[Recording],
     persons: Mapping[str, str],
     *,

@@ -239,12 +239,12 @@ def _hash(network: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_embedder(name: str | Path) -> SpeakerEmbedder:
+def load_embedder(name: str | Path | None = None) -> SpeakerEmbedder:
     """The speaker embedder called ``resemblyzer``, or the x-vector model in a folder or cached under a name.
 
-    Raises ``InputError`` for other names, and where what is named cannot be loaded.
+    Without a name, resemblyzer. Raises ``InputError`` for other names, and where what is named cannot be loaded.
     """
-    if str(name) == Resemblyzer.name:
+    if name is None or str(name) == Resemblyzer.name:
         return Resemblyzer.pretrained()
     if Path(name).is_dir() or str(name).count("/") == 1:
         return XVector(name)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from protophone.errors import InputError
+from protophone.errors import InputError, UnitsError
 from protophone.files import atomic, inside, is_leftover, read_json, write_json
+from protophone.store.fields import HOPS, OFFSETS, RATES, check_whole
 from protophone.types import FrameGrid
 
 __all__ = ["Features", "read_features", "write_features"]
@@ -85,8 +86,8 @@ def _grid(folder: Path) -> FrameGrid:
     try:
         values = {key: content[key] for key in ("sample_rate", "hop", "offset")}
         values["window"] = content.get("window", 1)
-        if any(type(value) is not int for value in values.values()):
-            raise ValueError("they must be whole numbers")  # noqa: TRY301 (one message for every fault)
+        for key, bounds in (("sample_rate", RATES), ("hop", HOPS), ("offset", OFFSETS), ("window", HOPS)):
+            check_whole(key, values[key], bounds)
         return FrameGrid(**values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, UnitsError) as error:
         raise InputError(f"{path}: needs sample_rate, hop and offset ({error}); write these features again") from None

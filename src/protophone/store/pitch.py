@@ -1,13 +1,14 @@
 """The pitch stream of a record of units."""
 
 import math
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from protophone.errors import UnitsError
-from protophone.store.fields import check_array, check_range, check_whole, whole_numbers
+from protophone.store.fields import HOPS, OFFSETS, check_array, check_range, check_whole, whole_numbers
 
 __all__ = ["PitchRecord"]
 
@@ -34,19 +35,21 @@ class PitchRecord:
 
     def __post_init__(self) -> None:
         check_array("pitch codes", self.codes, 1)
-        check_whole("pitch hop", self.hop, 1)
-        check_whole("pitch offset", self.offset, None)
+        check_whole("pitch hop", self.hop, HOPS)
+        check_whole("pitch offset", self.offset, OFFSETS)
         check_range("pitch codes", self.codes, self.size)
         if self.bundle is not None and (not isinstance(self.bundle, str) or not self.bundle):
             raise UnitsError(f"pitch bundle is {self.bundle!r}; it must be a string that is not empty")
         for name in _STATISTICS:
             value = getattr(self, name)
             if (value is None) != (self.mean is None) or (value is not None and not _is_number(value)):
-                raise UnitsError(f"pitch {name} is {value!r}; mean and deviation are numbers, both there or neither")
+                raise UnitsError(
+                    f"pitch {name} is {reprlib.repr(value)}; mean and deviation are numbers, both there or neither"
+                )
         if self.mean is not None and not (0 < self.mean < _HIGHEST and 0 < (self.deviation or 0) < _HIGHEST):
             raise UnitsError(
-                f"pitch mean {self.mean:g} and deviation {self.deviation:g} are not those of a logarithm of F0 in Hz; "
-                "encode this recording again"
+                f"pitch mean {reprlib.repr(self.mean)} and deviation {reprlib.repr(self.deviation)} are not those of a "
+                "logarithm of F0 in Hz; encode this recording again"
             )
 
     def document(self) -> dict[str, Any]:
@@ -79,4 +82,4 @@ class PitchRecord:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from protophone.errors import UnitsError
 from protophone.files import check_regular, open_regular, read_json
+from protophone.store.fields import FORMAT, check_format
 from protophone.store.record import UnitRecord
 from protophone.store.shards import find_shards, read_shard
 
@@ -47,6 +48,10 @@ def _promised(folder: Path, *, required: bool) -> int | None:
     content = read_json(index)
     if not isinstance(content, dict) or not isinstance(content.get("count"), int | None) or "complete" not in content:
         raise UnitsError(f"{index}: not an index of units; restore it, or remove it and encode again")
+    try:
+        check_format(content.get("format", FORMAT))
+    except UnitsError as error:
+        raise UnitsError(f"{index}: {error}") from None
     if not content["complete"]:
         raise UnitsError(f"{folder}: these units were not finished; run the command that writes them again")
     return content["count"]

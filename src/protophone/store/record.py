@@ -5,6 +5,7 @@ as it went; every other key is always there, and keys that are not the format's 
 """
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,19 @@ import numpy as np
 import torch
 
 from protophone.errors import UnitsError
-from protophone.store.fields import check_array, check_range, check_whole, whole_numbers
+from protophone.store.fields import (
+    FORMAT,
+    HOPS,
+    MOST_BOOKS,
+    OFFSETS,
+    RATES,
+    SAMPLES,
+    check_array,
+    check_format,
+    check_range,
+    check_whole,
+    whole_numbers,
+)
 from protophone.store.pitch import PitchRecord
 from protophone.types import FrameGrid, UnitBatch, Utterance
 
@@ -49,14 +62,17 @@ class UnitRecord:
     def __post_init__(self) -> None:
         for name, text in (("id", self.id), ("bundle", self.bundle)):
             if not isinstance(text, str) or not text:
-                raise UnitsError(f"{name} is {text!r}; it must be a string that is not empty")
-        for name, number, least in (("hop", self.hop, 1), ("sample_rate", self.sample_rate, 1)):
-            check_whole(name, number, least)
-        check_whole("num_samples", self.num_samples, 0)
-        check_whole("offset", self.offset, None)
+                raise UnitsError(f"{name} is {reprlib.repr(text)}; it must be a string that is not empty")
+        for name, number, bounds in (
+            ("hop", self.hop, HOPS),
+            ("sample_rate", self.sample_rate, RATES),
+            ("num_samples", self.num_samples, SAMPLES),
+            ("offset", self.offset, OFFSETS),
+        ):
+            check_whole(name, number, bounds)
         check_array("codes", self.codes, 2)
-        if not self.sizes:
-            raise UnitsError("size names no codebook; give the entries of each")
+        if not 0 < len(self.sizes) <= MOST_BOOKS:
+            raise UnitsError(f"size names {len(self.sizes)} codebooks; give the entries of each of 1 to {MOST_BOOKS}")
         if len(self.codes) != len(self.sizes):
             raise UnitsError(
                 f"codes of {len(self.codes)} codebooks, but size names {len(self.sizes)}; give one of each"
@@ -71,6 +87,8 @@ class UnitRecord:
                 )
             if len(self.durations) and int(self.durations.min()) < 1:
                 raise UnitsError(f"a duration of {int(self.durations.min())} frames; each run lasts at least one")
+            if len(self.durations) and (longest := int(self.durations.max())) > SAMPLES[1]:  # whose sum overflows
+                raise UnitsError(f"a duration of {longest} frames; a run lasts at most {SAMPLES[1]}")
         # A model with its own framing (400 samples every 320) gives a frame or two fewer than there is room for.
         room = self._check_length("codes", self.num_frames, self.hop)
         if self.num_frames < room - 2:
@@ -85,7 +103,10 @@ class UnitRecord:
                     f"{self.id!r}: {len(self.pitch.codes)} pitch codes of {self.pitch.hop} samples for "
                     f"{self.num_samples} samples, which make {frames}; encode this recording again"
                 )
-        check_whole("start", self.start, 0)
+        check_whole("start", self.start, SAMPLES)
+        for name in ("speaker", "source"):
+            if not isinstance(self.extra.get(name), str | None):
+                raise UnitsError(f"{name} is {reprlib.repr(self.extra[name])}; it must be a text")
         taken = sorted(_OWN & set(self.extra))
         if taken:
             raise UnitsError(f"extra keys {', '.join(taken)} are the format's own; name them otherwise")
@@ -143,6 +164,7 @@ class UnitRecord:
         missing = [key for key in _REQUIRED if key not in document]
         if missing:
             raise UnitsError(f"no {', '.join(missing)}; a line of units needs {', '.join(_REQUIRED)}")
+        check_format(document.get("format", FORMAT))
         size = document["size"]
         codes = whole_numbers("codes", document["codes"])
         if isinstance(size, list):

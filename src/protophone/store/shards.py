@@ -19,7 +19,7 @@ from protophone.errors import UnitsError
 from protophone.files import atomic
 from protophone.store.record import UnitRecord
 
-__all__ = ["RECORDS_PER_SHARD", "find_shards", "read_heads", "read_shard", "shard_name", "write_shard"]
+__all__ = ["RECORDS_PER_SHARD", "find_shards", "read_shard", "shard_name", "write_shard"]
 
 RECORDS_PER_SHARD = 1000
 _STREAMS = ("codes", "durations", "pitch")
@@ -66,14 +66,9 @@ def write_shard(path: Path, records: Sequence[UnitRecord]) -> None:
         temporary.write_bytes(save(tensors, head))
 
 
-def read_heads(path: Path) -> list[dict[str, Any]]:
-    """What each record of a shard holds beside its codes: only the header is read."""
-    return _open(path)[0]
-
-
 def read_shard(path: Path) -> Iterator[UnitRecord]:
     """The records of a shard, in order; ``UnitsError`` for a file cut short, altered or not a shard."""
-    heads, tensors = _open(path, *_STREAMS)
+    heads, tensors = _open(path)
     for row, head in enumerate(heads):
         try:
             part = {s: tensors[s][slice(*tensors[f"{s}_offsets"][row : row + 2])].astype(np.int64) for s in _STREAMS}
@@ -85,19 +80,19 @@ def read_shard(path: Path) -> Iterator[UnitRecord]:
             if "pitch" in head:
                 document["pitch"] = head["pitch"] | {"codes": part["pitch"]}
             record = UnitRecord.from_document(document)
-        except (UnitsError, ValueError, TypeError, KeyError) as error:
+        except (UnitsError, ValueError, TypeError, KeyError, IndexError) as error:
             raise UnitsError(f"{path}: record {row}: {error}; an altered shard? restore it or encode again") from None
         yield record
 
 
-def _open(path: Path, *streams: str) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+def _open(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="np") as file:
             heads = json.loads((file.metadata() or {})["records"])
-            tensors = {name: file.get_tensor(name) for s in streams for name in (s, f"{s}_offsets")}
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+            tensors = {name: file.get_tensor(name) for s in _STREAMS for name in (s, f"{s}_offsets")}
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise UnitsError(f"{path}: not a whole shard of units ({error}); restore it or encode again") from None
-    if not isinstance(heads, list) or any(len(tensors[f"{s}_offsets"]) != len(heads) + 1 for s in streams):
+    if not isinstance(heads, list) or any(tensors[f"{s}_offsets"].shape != (len(heads) + 1,) for s in _STREAMS):
         raise UnitsError(f"{path}: its offsets do not fit its records; restore it or encode again")
     return heads, tensors
 

@@ -15,12 +15,12 @@ from typing import Any, Self
 
 from protophone.errors import UnitsError
 from protophone.files import explained, read_json, write_json
+from protophone.store.fields import FORMAT
 from protophone.store.record import UnitRecord
-from protophone.store.shards import RECORDS_PER_SHARD, find_shards, read_heads, shard_name, write_shard
+from protophone.store.shards import RECORDS_PER_SHARD, find_shards, read_shard, shard_name, write_shard
 
 __all__ = ["UnitsWriter"]
 
-_FORMAT = 1
 _SYNC_SECONDS = 1.0  # what a power cut may cost; a killed process loses nothing that was appended
 
 
@@ -43,7 +43,7 @@ class UnitsWriter:
         file_sizes: Mapping[str, int] | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self._head: dict[str, Any] = {"format": _FORMAT, "layout": "shards" if shard else "lines"}
+        self._head: dict[str, Any] = {"format": FORMAT, "layout": "shards" if shard else "lines"}
         if shard:
             self._head["records_per_shard"] = RECORDS_PER_SHARD
         self._head["settings"] = json.loads(json.dumps(settings))  # as they will be read back: tuples become lists
@@ -136,8 +136,8 @@ class UnitsWriter:
                 )
             return self._begin()
         found: Any = read_json(index)
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise UnitsError(f"{index}: not an index of units in format {_FORMAT}; name another folder to write to")
+        if not isinstance(found, dict) or found.get("format") != FORMAT or not _are_sizes(found.get("file_sizes", {})):
+            raise UnitsError(f"{index}: not an index of units in format {FORMAT}; name another folder to write to")
         if found.get("complete") is True and self._is_empty():
             with explained(self.folder):
                 (self.folder / "units.jsonl").unlink(missing_ok=True)  # the layout may be another now
@@ -253,9 +253,9 @@ class _Shards:
         shards = find_shards(folder)
         self._number = len(shards)
         for number, shard in enumerate(shards):
-            for row, head in enumerate(read_heads(shard)):
-                self.places[head["id"]] = (number, row)
-                self.recovered.append((head["id"], head["bundle"], head["num_samples"] / head["sample_rate"]))
+            for row, record in enumerate(read_shard(shard)):
+                self.places[record.id] = (number, row)
+                self.recovered.append((record.id, record.bundle, record.seconds))
 
     def append(self, record: UnitRecord) -> None:
         record.to_json()  # what cannot be written is refused here, not with the whole shard
@@ -278,6 +278,11 @@ class _Shards:
         write_shard(self._folder / shard_name(self._number), self._held)
         self._number += 1
         self._held.clear()
+
+
+def _are_sizes(value: Any) -> bool:
+    """Return whether ``value`` is a table of the sizes of files."""
+    return isinstance(value, dict) and all(type(size) is int for size in value.values())
 
 
 def _difference(found: Any, wanted: Any) -> str:

@@ -21,7 +21,7 @@ def resynthesis(
     f0: bool = False,
     tracker: Literal["praat", "protophone"] | None = None,
     speaker: bool = False,
-    embedder: str = "resemblyzer",
+    embedder: str | None = None,
     voice: str | None = None,
     enrol: Path | None = None,
     one_person: tuple[str, ...] = (),
@@ -56,7 +56,7 @@ def resynthesis(
     speaker
         Measure whose voice is heard.
     embedder
-        The speaker embedder: resemblyzer, or a folder or name of a transformers x-vector model.
+        The speaker embedder: resemblyzer (the default), or a folder or name of a transformers x-vector model.
     voice
         The speaker in whose voice all sounds speak; without it each recording's own.
     enrol
@@ -115,7 +115,7 @@ def everything(
     tier: str | None = None,
     asr: tuple[str, ...] = (),
     language: str | None = None,
-    embedder: str = "resemblyzer",
+    embedder: str | None = None,
     one_person: tuple[str, ...] = (),
     voice: str | None = None,
     like: Path | None = None,
@@ -155,7 +155,7 @@ def everything(
     language
         What is spoken (ISO 639-1), where the manifest does not say.
     embedder
-        The speaker embedder: resemblyzer, or a folder or name of a transformers x-vector model.
+        The speaker embedder: resemblyzer (the default), or a folder or name of a transformers x-vector model.
     one_person
         Speakers who are one person, apart by commas; may be given several times.
     voice

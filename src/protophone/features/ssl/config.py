@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from protophone.config import FrameCount, Whole, bounds, config
 from protophone.errors import ConfigError
+from protophone.memory import check_network
 
 if TYPE_CHECKING:
     from protophone.features.ssl.extractor import SelfSupervised
@@ -66,6 +67,7 @@ class SSLConfig:
 
         if self.architecture:
             network = blank(json.loads(self.architecture), self.layer, self.tap)
+            check_network(network, "encoder.features.architecture")
             return SelfSupervised(self, network.to_empty(device="cpu").requires_grad_(requires_grad=False))
         loaded = load(self)
         waveform = self.waveform
