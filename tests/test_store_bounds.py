@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from protophone.errors import InputError, UnitsError
 from protophone.store import UnitRecord, UnitsWriter, read_features, read_units, write_features
 from protophone.types import FrameGrid
-from tests.calls import fault_only
+from tests.calls import fault_only, one_line
 
 LINE = {
     "id": "a",
@@ -161,6 +161,15 @@ def test_a_grid_of_features_out_of_bounds_is_refused(tmp_path, key, value):
     grid.write_text(json.dumps(json.loads(grid.read_text()) | {key: value}))
     with pytest.raises(InputError, match=r"grid\.json: "):
         read_features(tmp_path)
+
+
+def test_a_recording_that_memory_does_not_hold_is_named(call, tiny_bundle, tiny_corpus, tmp_path, monkeypatch):
+    def short(*_, **__):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("protophone.encoders.base.Encoder.encode_tape", short)
+    sound = tiny_corpus / "ana/0.wav"
+    one_line(call("convert", tiny_bundle, sound, tmp_path / "o.wav"), f"{sound}: not enough memory", "shorter ones")
 
 
 def test_what_decode_cannot_speak_names_the_units_and_the_recording(

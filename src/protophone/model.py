@@ -19,6 +19,7 @@ from protophone.encoders import Encoder, EncoderConfig, PipelineConfig
 from protophone.encoders.pitch import PitchVQVAE, VoicePitch, read_pitch
 from protophone.errors import AudioError, BundleError, InputError
 from protophone.features.pitch import PitchConfig
+from protophone.memory import naming_memory
 from protophone.speaking import Vocoders, check_lengths, deliver, speak_stream
 from protophone.tape import Tape
 from protophone.types import NOBODY, AudioBatch, FeatureBatch, Recording, UnitBatch, Utterance
@@ -123,10 +124,11 @@ class Model:
             return self.with_pitch(units, [samples])
         tape = source if isinstance(source, Tape) else Tape(source, self.sample_rate)
         tape.passes = self.encoder.passes + (self.pitch is not None)
-        content = self.encoder.encode_tape(tape)
         name = tape.source.id if isinstance(tape.source, Recording) else Path(tape.source).stem
-        units = Utterance(content=content, num_samples=tape.num_samples, voice=voice or tape.speaker, id=name)
-        return self.with_pitch(units, tape.blocks())
+        with naming_memory(tape.name, "cut the recording into shorter ones"):
+            content = self.encoder.encode_tape(tape)
+            units = Utterance(content=content, num_samples=tape.num_samples, voice=voice or tape.speaker, id=name)
+            return self.with_pitch(units, tape.blocks())
 
     def encode_batch(self, arrays: list[np.ndarray]) -> UnitBatch:
         """Content units of several recordings at ``sample_rate``, each as it would be alone."""

@@ -58,9 +58,10 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:  # a file that may not be read, a disk that is gone: the user's to mend
         _give_up(f"{error.filename or 'a file'}: {error.strerror or error}; is it there, and yours to use?")
-    except (MemoryError, RuntimeError) as error:  # torch has no kind of its own for the processor's memory
-        short = any(said in str(error) for said in ("allocate memory", "out of memory"))
-        if isinstance(error, RuntimeError) and not short:
+    except (MemoryError, RuntimeError) as error:
+        from protophone.memory import is_short
+
+        if not is_short(error):
             raise
         _give_up(f"not enough memory ({str(error)[:200]}); make the batch, the crop or the network smaller")
     except CycloptsError as error:
