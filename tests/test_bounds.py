@@ -20,8 +20,12 @@ from protophone.cli import app
 from protophone.cli.numbers import Checked
 from protophone.config import build, number
 from protophone.device import device_of
+from protophone.encoders.augment import AugmentConfig
+from protophone.encoders.content import ContentVQVAEConfig
+from protophone.encoders.vqvae import VQVAEConfig
 from protophone.errors import ConfigError
 from protophone.fabric import fabric_of
+from protophone.features import LogMelConfig
 from tests.calls import one_line
 from tests.tiny import ENCODER
 
@@ -204,6 +208,13 @@ def test_every_number_of_the_command_line_goes_through_the_one_door():
                 assert any(isinstance(each.converter, Checked) for each in parameters), (path, key)
                 numbers.append(key)
     assert {"units", "seed", "minutes", "max_bad", "rate", "frame_rate", "tolerance"} <= set(numbers)
+
+
+@pytest.mark.parametrize("kind", [VQVAEConfig, ContentVQVAEConfig])
+def test_an_axis_of_one_band_is_not_warped(kind):
+    with pytest.raises(ConfigError, match=r"augment\.warp .* stretches the axis of 2 bands or more"):
+        kind(features=LogMelConfig(n_mels=1))
+    assert kind(features=LogMelConfig(n_mels=1), augment=AugmentConfig()).features.n_mels == 1
 
 
 ABX = ("evaluate", "abx", "{0}", "--items", "i", "--speaker", "within")

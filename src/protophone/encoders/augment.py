@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from protophone.config import bounds, config
+from protophone.errors import ConfigError
 
-__all__ = ["AugmentConfig", "augment"]
+__all__ = ["AugmentConfig", "augment", "check_bands"]
 
 _Deviations = Annotated[float, bounds(0.0, 100.0)]
 
@@ -24,6 +25,14 @@ class AugmentConfig:
     warp: Annotated[float, bounds(0.0, 0.5)] = 0.0
     noise: _Deviations = 0.0
     tilt: _Deviations = 0.0
+
+
+def check_bands(config: AugmentConfig, bands: int) -> None:
+    """Raise ``ConfigError`` if the axis of so many ``bands`` is too short to be warped."""
+    if config.warp and bands < 2:
+        raise ConfigError(
+            f"augment.warp {config.warp:g} stretches the axis of 2 bands or more; set it to 0, or n_mels to 2"
+        )
 
 
 def augment(frames: Tensor, config: AugmentConfig) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from protophone.config import Depth, Width, config
 from protophone.convnext import ConvNeXt
 from protophone.crops import Crops
-from protophone.encoders.augment import AugmentConfig, augment
+from protophone.encoders.augment import AugmentConfig, augment, check_bands
 from protophone.encoders.base import Encoder, Normalization, at_rest
 from protophone.errors import UnitsError
 from protophone.features import LogMelConfig
@@ -50,6 +50,9 @@ class ContentVQVAEConfig:
     speaker_dim: Width = 64
     augment: AugmentConfig = AugmentConfig(warp=0.03, noise=0.1, tilt=0.0)
     represent: Literal["decoded", "codes"] = "decoded"
+
+    def __post_init__(self) -> None:
+        check_bands(self.augment, self.features.n_mels)
 
     def build(self, speakers: tuple[str, ...]) -> "ContentVQVAE":
         """An untrained model that can tell ``speakers`` apart in its decoder."""

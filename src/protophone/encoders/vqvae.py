@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from protophone.config import KIND, Depth, Share, Width, config
 from protophone.crops import Crops
-from protophone.encoders.augment import AugmentConfig, augment
+from protophone.encoders.augment import AugmentConfig, augment, check_bands
 from protophone.encoders.base import Encoder, Normalization, at_rest
 from protophone.encoders.convolution import Downsampler, Upsampler
 from protophone.errors import ConfigError
@@ -51,6 +51,7 @@ class VQVAEConfig:
                 f"augment.warp {self.augment.warp:g} and augment.tilt {self.augment.tilt:g} distort bands, and "
                 f"{self.features.kind} features are none; set both to 0, or encoder.features.kind to logmel"
             )
+        check_bands(self.augment, self.features.n_mels)
 
     def build(self, speakers: tuple[str, ...]) -> "VQVAE":
         """An untrained model that can tell ``speakers`` apart in its decoder."""
