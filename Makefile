@@ -1,9 +1,9 @@
-# venv: an environment with the tested set of packages; demo, test, lint, bench: what is run in it.
+# venv: an environment with the tested set of packages; demo, test, slow, lint, bench: run in it.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv demo test lint bench
+.PHONY: venv demo test slow lint bench
 
 venv: $(READY)
 
@@ -19,6 +19,9 @@ demo: venv
 
 test: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n auto  # a test a core
+
+slow: venv
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n auto  # the fuzzer and the kills that test leaves out
 
 lint: venv
 	$(BIN)/ruff check .

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from protophone import curriculum
 from protophone.codec import pack, read_entropy, unpack
 from protophone.discover import DiscoverConfig, discover
-from protophone.encoders.vqvae import VQVAEConfig
 from protophone.errors import InputError
 from protophone.formats import read_eaf, read_textgrid
 from protophone.manifest import build, read
@@ -22,9 +20,8 @@ from protophone.store import read_units
 from protophone.survey import Survey, listen
 from protophone.types import Recording
 from protophone.vad import Segment, speech_segments
-from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
-from tests.tiny import contents
+from tests.tiny import contents, small_networks
 
 OPTIONS = {"minutes": 0.05, "units": 16, "speaker_from": "parent", "max_bad": 0.5}
 
@@ -57,10 +54,8 @@ class Watcher:
 @pytest.fixture(scope="module", autouse=True)
 def _small():
     """Networks of a size that a test can train."""
-    voice = VocosConfig(channels=16, blocks=1, fine_channels=16, fine_blocks=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curriculum, "VQVAEConfig", lambda: VQVAEConfig(channels=16, blocks=1))
-        patch.setattr(curriculum, "VocosConfig", lambda: voice)
+        small_networks(patch)
         yield
 
 

@@ -9,9 +9,13 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import soundfile
 
+from protophone import curriculum
+from protophone.encoders.vqvae import VQVAEConfig
 from protophone.recipe import EncoderRecipe, VoiceRecipe, load_recipe, run_recipe
+from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
 
 ENCODER = """
@@ -95,6 +99,13 @@ class Told:
     def stage(self, *title_total_unit):
         self.stages.append(title_total_unit)
         yield lambda amount, **_: self.moves.append(amount)
+
+
+def small_networks(patch: pytest.MonkeyPatch) -> None:
+    """Makes the networks that ``discover`` trains of a size that a test can train."""
+    voice = VocosConfig(channels=16, blocks=1, fine_channels=16, fine_blocks=1)
+    patch.setattr(curriculum, "VQVAEConfig", lambda: VQVAEConfig(channels=16, blocks=1))
+    patch.setattr(curriculum, "VocosConfig", lambda: voice)
 
 
 def environment() -> dict[str, str]:
