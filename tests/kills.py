@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pytest
 import torch
 
 from protophone import corpus
@@ -25,7 +24,6 @@ from protophone.manifest import build
 from protophone.model import load
 from protophone.recipe import load_recipe, run_recipe
 from protophone.store import UnitsWriter, writer
-from tests.tiny import small_networks
 
 corpus._WINDOW = 4
 writer.RECORDS_PER_SHARD = 2
@@ -125,8 +123,15 @@ def drawn(seed: int, totals: dict) -> tuple[str, float]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    small_networks(pytest.MonkeyPatch())
-    for job in json.loads(Path(sys.argv[1]).read_text()):
+    jobs = json.loads(Path(sys.argv[1]).read_text())
+    if any(job["do"] == "command" for job in jobs):
+        import pytest
+
+        import protophone.discover  # noqa: F401 - so that no child has to
+        from tests.tiny import small_networks
+
+        small_networks(pytest.MonkeyPatch())
+    for job in jobs:
         die = job["die"]
         if die is not None and die[0] == "random":
             job["die"] = die = drawn(die[1], json.loads(Path(job["totals"]).read_text()))

@@ -154,7 +154,7 @@ def build(place: Path) -> None:
     _foreign(place)
     options = DiscoverConfig(units=4, minutes=0.01)
     discover("corpus/manifest.jsonl", "discovered", options, Terminal())
-    evaluate_all("bundle", "corpus/manifest.jsonl", "everything")
+    write_results(place / "everything", evaluate_all("bundle", "corpus/manifest.jsonl", "everything"))
 
 
 def _recordings(folder: Path) -> None:
