@@ -18,7 +18,7 @@ from torch import Tensor
 
 from protophone.errors import BundleError, InputError
 from protophone.facts import check_facts
-from protophone.files import atomic_folder, id_fault, read_json, restore_folder, write_json, write_text
+from protophone.files import atomic_folder, id_fault, read_json, read_text, restore_folder, write_json, write_text
 from protophone.weights import Weights
 
 __all__ = ["FORMAT", "Bundle", "Part", "add_part", "add_voice", "name_fault", "write_bundle"]
@@ -103,7 +103,7 @@ class Bundle:
 
     def _part(self, config: Path, weights: Path, facts: Mapping[str, Any]) -> Part:
         try:
-            return Part(config.read_text(encoding="utf-8"), Weights(weights), facts)
+            return Part(read_text(config), Weights(weights), facts)
         except (OSError, UnicodeDecodeError, SafetensorError) as error:
             raise BundleError(f"{weights}: not readable ({error}); copy the whole bundle again") from None
 

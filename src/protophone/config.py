@@ -9,6 +9,7 @@ numbers by the same types, with ``number`` and ``fits``.
 import dataclasses
 import difflib
 import json
+import re
 import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,6 +59,7 @@ __all__ = [
     "tables",
 ]
 
+_DEEPEST = 100  # parts of a key
 KIND = Field(discriminator="kind")
 
 
@@ -183,6 +185,9 @@ def _text(path: Path) -> str:
 
 
 def _toml(text: str, source: str) -> dict:
+    # The time that tomllib takes grows with the square of a key's depth.
+    if any(part.count(".") > _DEEPEST for part in re.split(r"[\n,=\[\]{}]", text)):
+        raise ConfigError(f"{source}: a key of more than {_DEEPEST} parts; write it shorter")
     try:
         return tomllib.loads(text)
     except ValueError as error:  # not TOML, or a number of thousands of digits

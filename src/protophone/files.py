@@ -54,6 +54,7 @@ _CURES = {
     errno.EPERM: "no permission to write here; choose another place to write to",
     errno.EISDIR: "it is a folder; name a file in it",
     errno.ENAMETOOLONG: "its name is too long; shorten it",
+    errno.ELOOP: "a part of this path is a link to nothing or to itself; choose another place to write to",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another place to write to",
 }
 
@@ -277,6 +278,8 @@ def refuse_unwritable(path: str | Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "")
         place = path.absolute().parent
         while not place.exists():
+            if place.is_symlink():
+                raise OSError(errno.ELOOP, "")
             place = place.parent
         with tempfile.TemporaryFile(dir=place):
             pass

@@ -28,7 +28,7 @@ from protophone.config import Batch, FrameCount, Minutes, Positive, Seed, Share,
 from protophone.crops import CropSampler
 from protophone.errors import InputError
 from protophone.fabric import Precision, fabric_of
-from protophone.files import atomic, read_json, write_json
+from protophone.files import atomic, check_regular, read_json, write_json
 from protophone.memory import available, check_memory, kept_for_gradients, naming_memory
 from protophone.progress import Stage, silent
 
@@ -130,6 +130,7 @@ _STATED = {"step", "settings", "smoothed", "history"}  # keys of what a state sa
 
 def _read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """What a state says of its run, and its tensors."""
+    check_regular(path)
     try:
         with safe_open(path, "pt") as file:
             about = json.loads(file.metadata()["run"])

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from protophone.errors import BundleError
+from protophone.files import check_regular
 from protophone.memory import blank
 
 __all__ = ["Weights", "filled"]
@@ -20,6 +21,7 @@ class Weights(Mapping[str, Tensor]):
     """The weights in a safetensors file, each read when asked for; ``shapes`` is all that is read at first."""
 
     def __init__(self, path: Path) -> None:
+        check_regular(path)
         self._file = safe_open(path, "pt")
         self.shapes = {name: torch.Size(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118 - not a dict
 

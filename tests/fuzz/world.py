@@ -17,6 +17,7 @@ from protophone.cli.progress import Terminal
 from protophone.codec import ContextConfig, fit_entropy
 from protophone.config import dump
 from protophone.corpus import encode_corpus
+from protophone.curriculum import TrainingSteps
 from protophone.discover import DiscoverConfig, discover
 from protophone.evaluate import quality
 from protophone.evaluate.everything import evaluate_all
@@ -152,7 +153,7 @@ def build(place: Path) -> None:
     compress(Path("sound.wav"), Path("packed.ppn"), bundle=Path("bundle"), voice="ana")
     _evaluated(place)
     _foreign(place)
-    options = DiscoverConfig(units=4, minutes=0.01)
+    options = DiscoverConfig(units=4, steps=TrainingSteps(units=1, pitch=1, synthesizer=1))
     discover("corpus/manifest.jsonl", "discovered", options, Terminal())
     write_results(place / "everything", evaluate_all("bundle", "corpus/manifest.jsonl", "everything"))
 
@@ -179,6 +180,7 @@ def _recipes(place: Path) -> None:
         "vocos": VOCODER.format(kind="vocos"),
         "hifigan": VOCODER.format(kind="hifigan").replace("channels = 16", "channels = 32\npitch_units = 8"),
     }
+    recipes["hifigan"] += "[voice.discriminators]\nwidth = 0.02\nkinds = ['resolution']\n"
     recipes |= {kind: PIPELINE.format(kind=kind) for kind in ("kmeans", "gmm", "dpgmm")}
     for name, text in recipes.items():
         (place / f"{name}.toml").write_text(text)

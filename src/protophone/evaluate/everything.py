@@ -24,7 +24,7 @@ from protophone.evaluate.sources import listing_of, recordings_of
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
 from protophone.evaluate.voices import persons_of
 from protophone.features.speaker import load_embedder
-from protophone.files import atomic, inside, read_json, refuse_existing, write_json, write_text
+from protophone.files import atomic, inside, read_json, refuse_existing, refuse_unwritable, write_json, write_text
 from protophone.model import Heard, Model, load
 from protophone.progress import Stage, silent
 from protophone.recognizers import load_recognizer
@@ -93,6 +93,7 @@ def evaluate_all(
             load_recognizer(name)
     if embedder is not None:
         load_embedder(embedder)
+    refuse_unwritable(kept / "work" / "quality.jsonl")
     title = f"everything, {_name_of(bundle)}"
     refuse_others(out, title)
     read = {"bundle": model.bundle.folder, "recordings": recordings, "items": items}

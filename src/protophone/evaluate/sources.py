@@ -42,7 +42,7 @@ def listing_of(
     listing = build(source, "manifest", channel=channel)
     kept = listing.recordings if split is None else of_split(listing.recordings, split, source)
     if silent := set(speakers) - {recording.speaker for recording in kept}:
-        raise InputError(f"{source}: nothing by {', '.join(sorted(silent))} in split {split!r}; name others")
+        raise InputError(f"{source}: nothing by {str(sorted(silent))[1:-1]} in split {split!r}; name others")
     left_out = [LeftOut("files", each.count, each.reason, each.examples) for each in listing.passed]
     if listing.failures:
         examples = tuple(reason for _, reason in listing.failures[:3])

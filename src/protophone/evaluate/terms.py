@@ -27,6 +27,8 @@ def evaluate_terms(
     What cannot be computed is listed as left out, with the reason.
     """
     sources = {"classes": classes, "alignment": alignment} | ({} if words is None else {"words": words})
+    if words is None and words_tier is not None:
+        raise InputError(f"--words-tier {words_tier}: of which words? give them with --words")
     phones = read_alignment(alignment, tier=tier)
     spoken = None if words is None else read_alignment(words, tier=words_tier, of="words")
     found = read_classes(classes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from protophone.errors import InputError, UnitsError
-from protophone.files import atomic, inside, is_leftover, read_json, write_json
+from protophone.files import atomic, check_regular, inside, is_leftover, read_json, write_json
 from protophone.store.fields import HOPS, OFFSETS, RATES, check_whole
 from protophone.types import FrameGrid
 
@@ -55,6 +55,7 @@ class Features(Mapping[str, np.ndarray]):
 
     def __getitem__(self, recording: str) -> np.ndarray:
         path = self.folder / self._ids[recording]
+        check_regular(path)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from protophone.errors import UnitsError
-from protophone.files import atomic
+from protophone.files import atomic, check_regular
 from protophone.store.record import UnitRecord
 
 __all__ = ["RECORDS_PER_SHARD", "find_shards", "read_shard", "shard_name", "write_shard"]
@@ -86,6 +86,7 @@ def read_shard(path: Path) -> Iterator[UnitRecord]:
 
 
 def _open(path: Path) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    check_regular(path)
     try:
         with safe_open(path, framework="np") as file:
             heads = json.loads((file.metadata() or {})["records"])

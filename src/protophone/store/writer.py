@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from protophone.errors import UnitsError
-from protophone.files import explained, read_json, write_json
+from protophone.files import explained, open_regular, read_json, write_json
 from protophone.store.fields import FORMAT
 from protophone.store.record import UnitRecord
 from protophone.store.shards import RECORDS_PER_SHARD, find_shards, read_shard, shard_name, write_shard
@@ -201,7 +201,7 @@ class _Lines:
         self._synced = time.monotonic()
 
     def _recover(self) -> None:
-        with self._path.open("rb") as file:
+        with open_regular(self._path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break

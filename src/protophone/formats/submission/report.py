@@ -77,11 +77,10 @@ class Inspection:
 
     def named(self, name: str, suffix: str) -> list[str]:
         """The files in the folder ``name`` that end in ``suffix``; a fault where there is none."""
-        found = sorted(
-            path.relative_to(self.folder).as_posix()
-            for path in (self.folder / name).rglob(f"*{suffix}")
-            if path.is_file()
-        )
+        paths = {path.relative_to(self.folder).as_posix(): path for path in (self.folder / name).rglob(f"*{suffix}")}
+        found = sorted(part for part, path in paths.items() if path.is_file())
+        for part in sorted(paths.keys() - set(found)):
+            self.fault(part, "not a file", f"write a {suffix} file there, or take it away")
         if not found:
             self.fault(name, f"no {suffix} file in it", "write one for each recording the challenge gives")
         return found
