@@ -130,7 +130,7 @@ def main() -> None:
         import protophone.discover  # noqa: F401 - so that no child has to
         from tests.tiny import small_networks
 
-        small_networks(pytest.MonkeyPatch())
+        small_networks(pytest.MonkeyPatch(), measured=False)
     for job in jobs:
         die = job["die"]
         if die is not None and die[0] == "random":

@@ -17,7 +17,7 @@ from protophone.model import load
 from protophone.store import UnitRecord, read_features, read_units
 from protophone.types import Recording
 from tests.conftest import babble
-from tests.tiny import Told, contents, run_jobs
+from tests.tiny import Told, contents
 
 
 @pytest.fixture(scope="module")
@@ -253,27 +253,6 @@ def test_too_many_failures_are_a_fault_and_few_are_not():
     check_failures(done.failures, 40, 0.05)
     with pytest.raises(InputError, match=r"2 of 39 recordings could not be used, more than --max-bad 0\.05.*a\.wav"):
         check_failures(done.failures, 39, 0.05)
-
-
-def test_killed_at_any_moment_and_run_again_the_bytes_are_those_of_an_unbroken_run(tmp_path, tiny_corpus, tiny_bundle):
-    source = shutil.copytree(tiny_corpus, tmp_path / "corpus")
-    (source / "ana" / "1.wav").write_text("no sound")
-    kills = [None, ("replace", 1), ("append", 2), ("append", 5), ("replaced", 2), "twice"]
-    jobs = []
-    for form in ("units", "shards", "npy"):
-        for number, kill in enumerate(kills):
-            place = tmp_path / form / str(number)
-            place.mkdir(parents=True)
-            (place / "corpus").symlink_to(source)
-            deaths = [("append", 2), ("append", 1)] if kill == "twice" else [kill] if kill else []
-            job = {"do": "encode", "cwd": str(place), "bundle": str(tiny_bundle), "form": form}
-            jobs += [job | {"die": die} for die in [*deaths, None]]
-    run_jobs(tmp_path, jobs)
-    for form, files in (("units", 2), ("shards", 4), ("npy", 8)):
-        unbroken = contents(tmp_path / form / "0" / "out")
-        assert len(unbroken) == files
-        for number in range(1, len(kills)):
-            assert contents(tmp_path / form / str(number) / "out") == unbroken, (form, kills[number])
 
 
 def test_an_output_of_something_else_is_refused_and_left_alone(model, recordings, tmp_path):

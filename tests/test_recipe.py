@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from protophone import audio
-from protophone.bundle import Bundle, write_bundle
+from protophone.bundle import Bundle
 from protophone.encoders import PipelineConfig
 from protophone.errors import BundleError, InputError
 from protophone.fit import fit_encoder, speakers_of
@@ -20,48 +20,7 @@ from protophone.train import TrainConfig, history
 from protophone.types import Recording
 from protophone.vad import Segment
 from protophone.vocoders.hifigan import HiFiGANConfig
-from tests.tiny import ENCODER, VOICE, contents, encoder_recipe, run_jobs, voice_recipe
-
-TWICE = [("step", 11), ("step", 13)]
-KILLS = {
-    "encoder": [[], [("replace", 1)], [("replaced", 2)], [("step", 20)], [("replaced", 8)], TWICE],
-    "voice": [[], [("replaced", 3)], [("step", 33)], [("replace", 11)], TWICE],
-}
-
-
-def test_killed_at_any_moment_and_run_again_the_bytes_are_those_of_an_unbroken_run(tmp_path, tiny_corpus, tiny_bundle):
-    mute = tmp_path / "mute"
-    write_bundle(mute, Bundle(tiny_bundle).encoder(), {}, "")
-    jobs = []
-    for kind, kills in KILLS.items():
-        for number, deaths in enumerate(kills):
-            cwd = tmp_path / kind / str(number)
-            cwd.mkdir(parents=True)
-            (cwd / "corpus").symlink_to(tiny_corpus)
-            if kind == "voice":
-                shutil.copytree(mute, cwd / "bundle")
-            text = ENCODER if kind == "encoder" else VOICE
-            (cwd / "r.toml").write_text(text.format(recordings="corpus/manifest.jsonl", bundle="bundle"))
-            jobs += [{"do": kind, "cwd": str(cwd), "recipe": "r.toml", "die": die} for die in [*deaths, None]]
-    run_jobs(tmp_path, jobs)
-    for kind, kills in KILLS.items():
-        unbroken = made(tmp_path / kind / "0")
-        assert {"run/state.safetensors", "bundle/bundle.json" if kind == "voice" else "run/bundle/bundle.json"} <= set(
-            unbroken
-        )
-        for number in range(1, len(kills)):
-            again = made(tmp_path / kind / str(number))
-            assert sorted(again) == sorted(unbroken)
-            assert [name for name in again if again[name] != unbroken[name]] == [], (kind, kills[number])
-
-
-def made(cwd):
-    """What a job wrote."""
-    return {
-        f"{folder}/{name}": data
-        for folder in ("run", "bundle")
-        for name, data in (contents(cwd / folder) if (cwd / folder).exists() else {}).items()
-    }
+from tests.tiny import contents, encoder_recipe, voice_recipe
 
 
 def test_a_finished_run_keeps_its_bundle_and_the_voices_it_got(tmp_path, tiny_corpus, tiny_bundle):

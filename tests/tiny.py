@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from protophone import curriculum
+from protophone import curriculum, plan
 from protophone.encoders.vqvae import VQVAEConfig
 from protophone.recipe import EncoderRecipe, VoiceRecipe, load_recipe, run_recipe
+from protophone.train import Pace
 from protophone.vocoders.vocos import VocosConfig
 from tests.conftest import babble
 
@@ -101,11 +102,13 @@ class Told:
         yield lambda amount, **_: self.moves.append(amount)
 
 
-def small_networks(patch: pytest.MonkeyPatch) -> None:
-    """Makes the networks that ``discover`` trains of a size that a test can train."""
+def small_networks(patch: pytest.MonkeyPatch, *, measured: bool = True) -> None:
+    """Makes ``discover`` train small networks, whose steps it times only if ``measured``."""
     voice = VocosConfig(channels=16, blocks=1, fine_channels=16, fine_blocks=1)
     patch.setattr(curriculum, "VQVAEConfig", lambda: VQVAEConfig(channels=16, blocks=1))
     patch.setattr(curriculum, "VocosConfig", lambda: voice)
+    if not measured:
+        patch.setattr(plan, "pace_of", lambda *_: Pace(0.01))
 
 
 def environment() -> dict[str, str]:

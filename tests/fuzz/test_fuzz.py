@@ -67,6 +67,7 @@ def test_every_argument_that_must_be_given_has_a_sound_value():
     assert unknown_arguments() == []
 
 
+@pytest.mark.slow
 def test_nothing_sound_is_refused(world, monkeypatch):
     """What the cases change one thing of is right as it is."""
     quick(monkeypatch)
@@ -77,11 +78,13 @@ def test_nothing_sound_is_refused(world, monkeypatch):
         assert (found.code, found.error) == (0, ""), (name, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(9))
 def test_nonsense_in_this_process(tried, batch):
     assert tried(300, batch * BATCH, in_process) == []
 
 
+@pytest.mark.slow
 def test_nonsense_in_processes_of_their_own(tried):
     assert tried(300, 9 * BATCH, in_child) == []
 

@@ -126,7 +126,7 @@ SOUNDS = ("wav", "flac", "ogg", "mp3")
 
 def quick(patch) -> None:
     """Makes networks that ``discover`` learns small, and answers for the judge of quality, which takes seconds."""
-    small_networks(patch)
+    small_networks(patch, measured=False)
     patch.setattr(quality, "sound_scores", lambda *_: Scores(dict.fromkeys(DNSMOS, 3.0), {}))
     patch.setattr(quality, "pair_scores", lambda *_: Scores(dict.fromkeys(("mcd_db", *SAME_LENGTH), 1.0), {}))
     patch.setattr(quality, "protocol", lambda measure: {"measure": measure})
