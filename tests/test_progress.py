@@ -1,8 +1,10 @@
 """Progress: within a long recording it moves by seconds of sound, and the time left is that of the whole command."""
 
 import io
+import math
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +16,18 @@ from protophone.cli import terminal
 from protophone.cli.progress import Terminal
 from protophone.corpus import encode_corpus
 from protophone.data import Pack
+from protophone.encoders import ContentVQVAEConfig
 from protophone.model import load
+from protophone.outlook import of_training
 from protophone.progress import portion
+from protophone.recipe import DataConfig, EncoderRecipe, run_recipe
 from protophone.survey import listen
+from protophone.train import TrainConfig
 from protophone.types import Recording
 from tests.conftest import babble
-from tests.tiny import Told
+from tests.tiny import Told, encoder_recipe, voice_recipe
 
+ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 90
 
 
@@ -131,3 +138,28 @@ def test_a_terminal_shows_the_time_left(monkeypatch):
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
     assert "60 min left" in text
     assert "5.0 of 10.0 min of sound" in text
+
+
+def test_a_training_goes_through_the_stages_that_were_expected(tiny_corpus, tmp_path):
+    recordings = tiny_corpus / "manifest.jsonl"
+    jobs = [encoder_recipe(tmp_path / "e.toml", recordings, "train.steps = 2")]
+    bundle = run_recipe(jobs[0], tmp_path / "encoder")
+    jobs.append(voice_recipe(tmp_path / "v.toml", bundle, recordings, "train.steps = 2"))
+    for number, job in enumerate(jobs):
+        told = Told()
+        run_recipe(job, tmp_path / f"again{number}", stage=told.stage)
+        ahead = of_training(job)
+        assert [title for title, *_ in told.stages] == [title for title, _ in ahead if title != "tracking pitch"]
+        assert math.isnan(ahead[-1][1])
+        assert all(0 < seconds < 1 for _, seconds in ahead[:-1])
+
+
+def test_minutes_of_a_recipe_are_expected():
+    job = EncoderRecipe(
+        data=DataConfig(recordings=str(ROOT / "examples/recordings"), split="all"),
+        encoder=ContentVQVAEConfig(),
+        train=TrainConfig(minutes=3),
+    )
+    *read, last = of_training(job)
+    assert [title for title, _ in read] == ["computing statistics", "computing features", "tracking pitch"]
+    assert last == ("learning units", 180)

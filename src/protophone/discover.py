@@ -31,7 +31,7 @@ from protophone.folder import Listing
 from protophone.manifest import build, write
 from protophone.model import Model, load
 from protophone.plan import Budget, noted, settle, stages
-from protophone.progress import Advance, Unit
+from protophone.progress import Advance, Unit, expected
 from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
 from protophone.survey import RATE, HeldOut, Survey, listen
@@ -88,7 +88,9 @@ def discover(
         f"; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}" if options.steps is None else ""
     )
     watcher.say(f"{len(found)} recordings{takes}")
-    watcher.expect([("listening", length / 4), ("learning", math.nan if options.steps else 60 * minutes.whole)])
+    watcher.expect(
+        [*expected(60 * length, "listening"), ("learning", math.nan if options.steps else 60 * minutes.whole)]
+    )
 
     for line in listing.lines(seconds):
         watcher.say(line)

@@ -18,6 +18,7 @@ from protophone.curriculum import DiscoverConfig, TrainingSteps, pitch_units, sy
 from protophone.encoders.pitch import VoicePitch
 from protophone.encoders.vqvae import VQVAE
 from protophone.files import read_json, write_json
+from protophone.progress import expected
 from protophone.train import Pace, pace_of
 
 __all__ = ["Budget", "noted", "paces_of", "settle", "stages"]
@@ -26,9 +27,8 @@ _LONGEST_MINUTES = 90.0  # for all the work unless more is asked for
 _PITCH_MINUTES = 2.0  # at most: pitch units are small
 _F0 = 150.0  # Hz, of a made batch
 _STEP = 80  # samples between the values of a contour
-# Seconds of sound that a stage works through in a second, on two cores of a server.
-_LISTENED, _FEATURES, _TRACKED, _ENCODED, _READ = 250.0, 250.0, 120.0, 80.0, 800.0
-_FITTED = {"kmeans": 100.0, "gmm": 20.0, "dpgmm": 10.0}
+_FITTED = {"kmeans": 100.0, "gmm": 20.0, "dpgmm": 10.0}  # seconds of sound that units are fitted to in a second
+_CODED, _CODES = 120.0, 200.0  # seconds of sound in a second of the entropy model's training; seconds of it at most
 
 
 @dataclass(frozen=True)
@@ -122,21 +122,21 @@ def stages(
     ``minutes`` is the length of the recordings.
     """
     sound = 60 * minutes
+    features = ["computing features"]
     if options.system == "vqvae":
-        units = [("computing features", sound / _FEATURES), ("learning units", paces["units"].seconds(steps.units))]
-        units.insert(0, units[0])  # of the input and of the target
+        features += features  # of the input and of the target
+        fitting = paces["units"].seconds(steps.units)
     else:
-        units = [("computing features", sound / _FEATURES), ("learning units", sound / _FITTED[options.system])]
+        fitting = sound / _FITTED[options.system]
+    coding = min(_CODES, sound / _CODED)
     return [
-        *units,
-        ("tracking pitch", sound / _TRACKED),
+        *expected(sound, *features),
+        ("learning units", fitting),
+        *expected(sound, "tracking pitch"),
         ("learning pitch units", paces["pitch"].seconds(steps.pitch)),
-        ("encoding", sound / _ENCODED),
-        ("encoding for training", sound / _FEATURES),
-        ("reading sound", sound / _READ),
-        ("tracking pitch", sound / _TRACKED),
+        *expected(sound, "encoding", "encoding for training", "reading sound", "tracking pitch"),
         ("learning to speak", paces["synthesizer"].seconds(steps.synthesizer)),
-        ("learning what follows what in content0", sound / _READ),
-        ("learning what follows what in pitch0", sound / _READ),
-        ("speaking", 5.0 + sound / _READ),
+        ("learning what follows what in content0", coding),
+        ("learning what follows what in pitch0", coding / 2),
+        ("speaking", 10.0),
     ]

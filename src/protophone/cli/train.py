@@ -28,15 +28,18 @@ def train(
         A line of TOML laid over the recipe, such as 'train.steps = 2000'; may be given several times.
 
     """
-    from protophone.cli.progress import bar
+    from protophone.cli.progress import Terminal
     from protophone.cli.terminal import answer, left_out, say
     from protophone.locks import sole_writer
+    from protophone.outlook import of_training
     from protophone.recipe import load_recipe, run_recipe
 
     job = load_recipe(recipe, list(set_))
     folder = out or Path("runs") / recipe.stem
     failures: list[tuple[str, str]] = []
     with sole_writer(folder):
-        bundle = run_recipe(job, folder, stage=bar, failures=failures, say=say)
+        terminal = Terminal()
+        terminal.expect(of_training(job))
+        bundle = run_recipe(job, folder, stage=terminal.stage, failures=failures, say=say)
     left_out(failures)
     answer(f"{bundle}: ready; protophone info {bundle}")

@@ -74,7 +74,7 @@ def _heard_by(
         raise InputError(f"none of {len(spoken)} pairs of sounds can be read; the first: {next(iter(faults.values()))}")
     rows = [index for index in spoken if index not in faults]
     kept, languages = [pairs[index] for index in rows], [spoken[index] for index in rows]
-    with stage("listening", 2 * len(kept)) as advance:
+    with stage("recognizing", 2 * len(kept)) as advance:
         sounds = zip((pair.sound for pair in kept), languages, strict=True)
         heard = transcribe_all(judge, list(sounds), advance)
         originals = zip((pair.recording for pair in kept), languages, strict=True)

@@ -178,12 +178,18 @@ def everything(
         Print JSON.
 
     """
-    from protophone.cli.progress import bar
+    from protophone.bundle import Bundle
+    from protophone.cli.progress import Terminal
     from protophone.cli.tables import show
     from protophone.delivery import Delivery
     from protophone.evaluate.everything import evaluate_all
+    from protophone.evaluate.sources import recordings_of
     from protophone.locks import sole_writer
+    from protophone.outlook import of_evaluation
 
+    terminal = Terminal()
+    found = recordings_of(recordings, split, speakers, channel)
+    terminal.expect(of_evaluation(found, len(asr), speaks=bool(Bundle(bundle).voices)))
     with sole_writer(out):
         results = evaluate_all(
             bundle,
@@ -206,6 +212,6 @@ def everything(
             work=work,
             seed=seed,
             device=device,
-            stage=bar,
+            stage=terminal.stage,
         )
         show(results, json=json, out=out)
