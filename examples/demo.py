@@ -73,7 +73,7 @@ def compressed(model: Model, recording: Recording, table: Table) -> Scene:
         takes.append(Take(name, spoken, f"{len(data)} bytes" if name == "own voice" else ""))
     parts = {"content units": streams["units"] + streams["repeats"], "pitch units": streams["pitch"]}
     parts |= {"name of the voice": streams["voice"], "length of the recording": streams["samples"]}
-    parts["version, bundle, checksum, up to whole bytes"] = 8 * len(data) - sum(parts.values())
+    parts["header, checksum, rounding to whole bytes"] = 8 * len(data) - sum(parts.values())
     facts = [(f"{part}, bits", f"{bits:.0f}") for part, bits in parts.items()]
     content = units.content
     return Scene(f"{recording.id} · {recording.text}", takes, facts, codes=content[0][0], hop=content.grid.hop)
