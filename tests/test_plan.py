@@ -55,15 +55,8 @@ def by_steps(recordings, tmp_path_factory):
     return out, run(recordings, out, steps=TrainingSteps(**STEPS))
 
 
-def test_equal_steps_make_equal_bytes(by_steps, recordings, tmp_path):
-    _, first = by_steps
-    again = run(recordings, tmp_path / "out", steps=TrainingSteps(**STEPS))
-    assert sorted(again) == sorted(first)
-    assert [name for name in first if again[name] != first[name]] == []
-
-
-def test_minutes_that_became_the_same_steps_make_the_same_bytes(by_steps, recordings, tmp_path, monkeypatch):
-    """Interrupted and resumed on a machine of another speed, and with work/ removed."""
+def test_equal_steps_make_equal_bytes_wherever_they_come_from(by_steps, recordings, tmp_path, monkeypatch):
+    """Of minutes, interrupted, and resumed on a machine of another speed."""
     _, first = by_steps
     out = tmp_path / "out"
     paces = {name: Pace(0.5 * 60 * minutes / STEPS[name]) for name, minutes in {"units": 1.0, "pitch": 0.2}.items()}
@@ -73,12 +66,10 @@ def test_minutes_that_became_the_same_steps_make_the_same_bytes(by_steps, record
     with pytest.raises(KeyboardInterrupt):
         run(recordings, out, Watcher("encoding"), minutes=2)
     assert json.loads((out / "plan.json").read_text()) == STEPS
-    shutil.rmtree(out / "work")
     monkeypatch.setattr(plan, "paces_of", lambda *_: {name: Pace(1000) for name in STEPS})
     found = run(recordings, out, minutes=2)
-    changed = {name for name in first if found.get(name) != first[name]}
-    removed = {name for name in changed if name.startswith(("work/encoder/", "work/pitch/"))}
-    assert changed == {"discover.json", "report.html"} | removed  # the page has no curve of the removed training
+    assert sorted(found) == sorted(first)
+    assert [name for name in first if found[name] != first[name]] == ["discover.json"]  # it says what was asked for
 
 
 def test_removing_work_after_the_fact_trains_nothing(by_steps, recordings, tmp_path):
