@@ -60,6 +60,33 @@ def test_files_joined_end_to_end_are_read_to_the_end(tmp_path):
     assert len(check_contract(tmp_path / "joined.mp3")) >= 2 * len(sound)
 
 
+@pytest.mark.parametrize("between", [b"TAG" + bytes(125), ID3, ID3[:6] + bytes((0, 4, 0, 0)) + bytes(2**16)])
+def test_files_joined_with_their_tags_are_read_to_the_end(tmp_path, between):
+    data, _, sound = mp3(tmp_path)
+    (tmp_path / "joined.mp3").write_bytes(data + between + data)
+    assert len(check_contract(tmp_path / "joined.mp3")) >= 2 * len(sound)
+
+
+def test_without_a_count_all_whole_frames_are_read(tmp_path, capfd):
+    """Wherever the file was cut off, and whatever follows the frames."""
+    _, frames, _ = mp3(tmp_path, bitrate_mode="CONSTANT")
+    path = tmp_path / "a.mp3"
+    path.write_bytes(frames)
+    whole = audio.read(path, 44100)
+    length = 1152 * len(frames) / len(whole)  # bytes of a frame
+    for cut in (2000, *range(5 * round(length) - 5, 5 * round(length) + 6), *range(4000, len(frames), 1009)):
+        path.write_bytes(frames[:cut])
+        found = audio.read(path, 44100)
+        assert cut / length - 2.1 <= len(found) / 1152 <= cut / length + 0.1, cut
+        np.testing.assert_array_equal(found[:-1152], whole[: len(found) - 1152])
+    junk = np.random.default_rng(0).integers(0, 128, 4000, np.uint8).tobytes()
+    path.write_bytes(frames + junk)
+    np.testing.assert_array_equal(audio.read(path, 44100), whole)
+    path.write_bytes(frames[: round(9 * length)] + junk + frames[round(9 * length) :])
+    assert "not a sound file that can be decoded" in str(fault_of(path))
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_mp3_within_a_wav_is_read(tmp_path, rate):
     _, frames, sound = mp3(tmp_path, rate=rate)

@@ -94,15 +94,25 @@ def _uncounted(file: BinaryIO) -> Frames | None:
         if head[:1] not in {b"\xff", b"\0"} and not start:  # another kind of file
             return None
     file.seek(start)
-    data = file.read(_SEARCHED)
-    for at in range(len(data) - 4):
-        if data[at] == 0xFF and (header := _Header.of(data[at : at + 4])):
+    found = _first(file.read(_SEARCHED))
+    if found is None:
+        return None
+    at, header = start + found[0], found[1]
+    tag = _tag(file, at, header)
+    if not within and _counts(file, at, tag):
+        return None
+    return Frames(at + (header.length if tag else 0), end)
+
+
+def _first(data: bytes) -> tuple[int, _Header] | None:
+    """Find the first frame that another one follows: its place in ``data`` and its header."""
+    at = data.find(b"\xff")
+    while at >= 0:
+        if header := _Header.of(data[at : at + 4]):
             following = data[at + header.length : at + header.length + 4]
             if _Header.of(following) and _alike(data[at:], following):
-                tag = _tag(file, start + at, header)
-                if not within and _counts(file, start + at, tag):
-                    return None
-                return Frames(start + at + (header.length if tag else 0), end)
+                return at, header
+        at = data.find(b"\xff", at + 1)
     return None
 
 
@@ -125,11 +135,9 @@ def _counts(file: BinaryIO, at: int, tag: bytes) -> bool:
         return False
     if not flags & 2:
         return True
-    file.seek(at)
-    first = file.read(4)
     file.seek(at + int.from_bytes(tag[12:16], "big"))
-    behind = file.read(4)  # another file's frames, joined to it, are not counted
-    return not (_Header.of(behind) and _alike(first, behind))
+    behind = file.read(_SEARCHED)  # another file's frames, joined to it, are not counted
+    return not (behind.startswith(b"ID3") or _first(behind))
 
 
 class Lengthened(io.RawIOBase):
@@ -162,6 +170,11 @@ class Lengthened(io.RawIOBase):
     def tell(self) -> int:
         """Return the place of the next byte."""
         return self._at
+
+    def frames_left(self) -> bool:
+        """Return whether whole frames lie behind the last byte that was read."""
+        self._file.seek(self._frames.start + self._at)
+        return _first(self._file.read(max(0, self._frames.end - self._file.tell()))) is not None
 
     def readable(self) -> bool:
         """Return True."""

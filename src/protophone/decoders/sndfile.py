@@ -19,6 +19,7 @@ __all__ = ["UNREADABLE", "SndfileDecoder"]
 
 UNREADABLE = (soundfile.SoundFileError, TypeError)  # TypeError: headerless .raw needs its rate told
 _BLOCK = 2**20  # samples
+_FRAME = 1152  # samples of an MPEG frame: a longer block would be lost whole at an error in its last frame
 
 
 class SndfileDecoder:
@@ -77,12 +78,19 @@ class SndfileDecoder:
 
 @lru_cache(maxsize=2**12)
 def _count(path: Path, frames: Frames, size: int, changed: int) -> int:  # noqa: ARG001 - they tell versions apart
-    """Samples that MPEG audio without a frame count decodes to: decoding is the only way to count them."""
+    """Samples that MPEG audio without a frame count decodes to: decoding is the only way to count them.
+
+    Frames that are cut off and other data at the end of the file, which libmpg123 takes for errors, are left out.
+    """
     count = 0
     with Lengthened(path, frames) as longer, _quiet(), soundfile.SoundFile(longer) as file:
-        block = np.empty((2**16, file.channels), np.float32)
-        while read := len(file.read(out=block)):
-            count += read
+        block = np.empty((_FRAME, file.channels), np.float32)
+        try:
+            while read := len(file.read(out=block)):
+                count += read
+        except soundfile.SoundFileError:
+            if count == 0 or longer.frames_left():
+                raise
     return count
 
 
