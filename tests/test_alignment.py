@@ -119,9 +119,14 @@ def test_headers_of_every_version_of_praat_are_read(tmp_path, header, newline):
     assert read_textgrid(tmp_path / "a.TextGrid") == [Tier("p", PHONES)]
 
 
-@pytest.mark.parametrize("mark", [codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
-def test_a_byte_order_mark_is_skipped_by_every_reader_of_text(tmp_path, mark):
-    encoding = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}[mark]
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        *((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
+        *((b"", "utf-16-le"), (b"", "utf-16-be")),
+    ],
+)
+def test_every_encoding_is_read_by_every_reader_of_text(tmp_path, mark, encoding):
     texts = {
         read_ctm: ctm_of(PHONES),
         read_textgrid: short_textgrid(PHONES),
@@ -217,6 +222,17 @@ def test_references_that_lead_nowhere_are_counted_and_the_rest_kept(tmp_path):
     }
 
 
+def test_aligned_annotations_are_kept_beside_symbolic_ones(tmp_path):
+    aligned = eaf_of([(0, 1, "a"), (1, 2, "b"), (2, 3, "c")]).split('<TIER TIER_ID="p">')[1].split("</TIER>")[0]
+    rows = [("r0", "a0", ""), ("r1", "a1", ""), ("r2", "a2", ""), ("r3", "a3", "")]
+    mixed = referring("mixed", rows, body=aligned.replace('"a', '"x'))
+    (tmp_path / "x.eaf").write_text(eaf_of([(n, n + 1, "p") for n in range(4)], more=mixed))
+    found = read_eaf(tmp_path / "x.eaf")[1]
+    assert [label for *_, label in found.intervals] == ["a", "b", "c", "r3"]
+    assert [time for *pair, _ in found.intervals for time in pair] == [0, 1, 1, 2, 2, 3, 3, 4]
+    assert sum(found.mended.values()) == 3
+
+
 # --- one reader for all
 
 
@@ -268,6 +284,22 @@ def test_recordings_without_the_tier_are_counted(tmp_path):
     write_textgrid(tmp_path / "b.TextGrid", TIERS, 1.0)
     found = read_alignment(tmp_path, ["a", "b"], "tones")
     assert (set(found.segments), found.mended) == ({"a"}, {"files: they have no tier tones": 1})
+
+
+@pytest.mark.parametrize(("wanted", "count"), [("tx", 4), ("TX", 4), ("tx@ana", 1), ("bo - tx", 1), ("tx2", 1)])
+def test_a_tier_is_named_with_its_speaker_or_without(tmp_path, wanted, count):
+    for number, name in enumerate(("tx@ana", "bo - tx", "tx", "Tx")):
+        tiers = [Tier(name, PHONES), Tier("tx2", PHONES)] if number == 0 else [Tier(name, PHONES)]
+        write_textgrid(tmp_path / f"{number}.TextGrid", tiers, 1.0)
+    found = read_alignment(tmp_path, [f"{number}" for number in range(4)], wanted)
+    assert len(found.segments) == count
+    assert found.mended == ({f"files: they have no tier {wanted}": 4 - count} if count < 4 else {})
+
+
+def test_two_speakers_of_one_tier_are_not_mixed(tmp_path):
+    write_textgrid(tmp_path / "x.TextGrid", [Tier("tx@ana", PHONES), Tier("tx@bo", PHONES)], 1.0)
+    with pytest.raises(InputError, match="which tier holds the phones"):
+        read_alignment(tmp_path, ["x"], "tx")
 
 
 @pytest.mark.parametrize(

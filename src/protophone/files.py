@@ -225,13 +225,22 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """Read a whole text without its byte order mark, its lines ended by newlines alone: UTF-8, or UTF-16 with a mark.
+    """Read a whole text without its byte order mark, its lines ended by newlines alone: UTF-8 or UTF-16.
+
+    UTF-16 is known by its mark, or by a first character of ASCII.
 
     Raises ``InputError`` and ``OSError`` as ``read_bytes`` does, ``UnicodeDecodeError`` for another encoding.
     """
     content = read_bytes(path)
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if wide else "utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    return content.decode(_encoding(content[:2])).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding(start: bytes) -> str:
+    if start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return "utf-16"
+    if len(start) == 2 and start.count(0) == 1:
+        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
 
 
 def read_json(path: str | Path, **fields: type | tuple[type, ...]) -> Any:

@@ -59,7 +59,8 @@ def read_alignment(
     ids
         The recordings to find; keys of the answer are theirs. Without them all that is there, by the names it has.
     tier
-        Name of the tier of TextGrids and ELAN files. Without it the one called phones, segments or the like (words,
+        Name of the tier of TextGrids and ELAN files, in full or without the speaker that aligners and ELAN add ("tx"
+        is "tx@ana" and "ana - tx"). Without it the one called phones, segments or the like (words,
         with ``of="words"``), or the only one with intervals.
     of
         Labels of the tier that is looked for.
@@ -161,12 +162,15 @@ def _last(name: str) -> str:
 
 
 def _chosen(file: Path, tiers: Sequence[Tier], wanted: str | None, of: str) -> Tier:
-    """The tier that is ``wanted``, or is called like what it is looked for, or the only one with intervals."""
+    """The tier that is ``wanted``, or is called like what is looked for, or the only one with intervals."""
     listed = ", ".join(f"{tier.name} ({len(tier.intervals)} intervals)" for tier in tiers) or "none"
     if wanted is not None:
-        named = [tier for tier in tiers if tier.name == wanted] or [
-            tier for tier in tiers if tier.name.strip().casefold() == wanted.strip().casefold()
-        ]
+        folded = wanted.strip().casefold()
+        named = (
+            [tier for tier in tiers if tier.name == wanted]
+            or [tier for tier in tiers if tier.name.strip().casefold() == folded]
+            or [tier for tier in tiers if folded in _words(tier.name)]
+        )
         if not named:
             raise _NoSuchTierError(f"{file}: no tier {wanted}; its tiers are: {listed}")
     else:

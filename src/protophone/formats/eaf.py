@@ -25,6 +25,7 @@ __all__ = ["read_eaf"]
 _CURE = "open it in ELAN and save it again"
 _MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
 _UNTIMED = "annotations: no time is given for them"
+_COVERED = "annotations: they refer to others, where their tier has annotations with times of their own"
 _ORPHANS = "annotations: what they refer to is not there or has no time, or their order is not clear"
 
 Span = tuple[float, float]
@@ -45,7 +46,8 @@ def read_eaf(path: str | Path, media: str | None = None) -> list[Tier]:
     """Return the tiers of an ELAN file, with empty annotations, in seconds of the recording.
 
     Boundaries that ELAN was not given a time for lie evenly between the nearest that have one, as ELAN shows them.
-    Annotations that overlap, have no length or no time are trimmed or skipped, and counted in ``Tier.mended``.
+    Annotations that overlap, have no length or no time are trimmed or skipped, and counted in ``Tier.mended``. In a
+    tier of both kinds, aligned annotations are kept and symbolic ones that overlap them are skipped.
 
     Parameters
     ----------
@@ -81,9 +83,12 @@ def read_eaf(path: str | Path, media: str | None = None) -> list[Tier]:
     _inherit([each for tier in aligned for each in tier], symbolic)
     tiers = []
     for element, timed, referring in zip(elements, aligned, symbolic, strict=True):
-        both = [*timed, *referring]
+        spans = [each.span for each in timed if each.span is not None]
+        beside = [each for each in referring if each.span is None or not _overlaps(each.span, spans)]
+        both = [*timed, *beside]
         kept, mended = in_order((*each.span, each.label) for each in both if each.span is not None)
         mended += Counter(_UNTIMED if each.parent is None else _ORPHANS for each in both if each.span is None)
+        mended += Counter({_COVERED: len(referring) - len(beside)})
         try:
             tiers.append(Tier(element.get("TIER_ID", ""), kept, mended))
         except InputError as error:
@@ -180,6 +185,10 @@ def _inherit(aligned: Sequence[_Annotation], tiers: Sequence[Sequence[_Annotatio
                     start + (end - start) * (number + 1) / len(family),
                 )
             known += [each for each in family if each.name is not None]
+
+
+def _overlaps(span: Span, others: Sequence[Span]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end in others)
 
 
 def _ordered(family: list[_Annotation]) -> list[_Annotation]:

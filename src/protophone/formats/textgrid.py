@@ -55,7 +55,7 @@ def write_textgrid(path: str | Path, tiers: Sequence[Tier], duration: float) -> 
 
 
 def read_textgrid(path: str | Path) -> list[Tier]:
-    """Return the tiers of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16, with or without a mark.
+    """Return the tiers of a TextGrid in Praat's long or short text format, UTF-8 or UTF-16.
 
     Intervals without a label are gaps, and left out. Intervals of real files that overlap or have no length are trimmed
     or skipped, and counted in ``Tier.mended``; a point tier holds no interval, and its points are counted there.
