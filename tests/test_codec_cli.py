@@ -61,7 +61,7 @@ def test_info_prints_the_bits_of_each_stream(packing, recording, tmp_path, capsy
     info(out, bundle=packing, json=True)
     told = json.loads(capsys.readouterr().out)
     assert sum(told["bits"].values()) == pytest.approx(8 * out.stat().st_size)
-    assert abs(told["bits"]["padding"]) < 9
+    assert min(told["bits"].values()) >= 0
     assert (told["voice"], told["seconds"]) == ("none", 3.21)
     info(out, bundle=packing)
     text = capsys.readouterr().out

@@ -75,8 +75,8 @@ def unpack(data: bytes, model: EntropyModel, source: str = "data") -> Utterance:
 def describe(utterance: Utterance, model: EntropyModel) -> dict[str, float]:
     """Bits that each stream of a recording takes in a .ppn file, together all its bits; errors as ``pack``'s.
 
-    ``units`` is what codes change to, ``repeats`` whether they change: together the content. ``padding`` is what whole
-    bytes cost more, or less, than the sum of fractions of bits.
+    ``units`` is what codes change to, ``repeats`` whether they change: together the content. The range coder's bytes are
+    divided among the streams in proportion to their information.
     """
     return _packed(utterance, model)[1]
 
@@ -86,22 +86,22 @@ def _packed(utterance: Utterance, model: EntropyModel) -> tuple[bytes, dict[str,
     codes = codes_of(utterance, model.content, model.pitch)
     utterance.check_register()
     writer = RangeWriter()
-    sizes = {"version": 8.0, "bundle": 32.0}
     writer.put_number(utterance.num_samples, LENGTHS)
-    sizes["samples"] = writer.bits
+    coded = {"samples": writer.bits}
     write_voice(writer, utterance.voice, utterance.pitch_statistics, model.voices)
     if model.pitch is not None:
         writer.put(int(utterance.pitch is not None), _MELODY)
-    sizes["voice"] = writer.bits - sizes["samples"]
+    coded["voice"] = writer.bits - coded["samples"]
     bits = model.write(writer, codes, model.voice_index(utterance.voice))
-    sizes["units"] = sum(value for name, value in bits.items() if name.startswith("content") and "." not in name)
-    sizes["repeats"] = sum(value for name, value in bits.items() if name.startswith("content") and "." in name)
-    sizes["pitch"] = sum(value for name, value in bits.items() if name.startswith("pitch"))
-    body = bytes([_MARK | VERSION]) + model.id + writer.finish()
+    coded["units"] = sum(value for name, value in bits.items() if name.startswith("content") and "." not in name)
+    coded["repeats"] = sum(value for name, value in bits.items() if name.startswith("content") and "." in name)
+    coded["pitch"] = sum(value for name, value in bits.items() if name.startswith("pitch"))
+    streams = writer.finish()
+    body = bytes([_MARK | VERSION]) + model.id + streams
     data = body + _check(body, long=len(body) + 2 > _SHORT)
-    sizes["checksum"] = 8.0 * (len(data) - len(body))
-    sizes["padding"] = 8.0 * len(data) - sum(sizes.values())
-    return data, sizes
+    share = 8 * len(streams) / sum(coded.values())
+    sizes = {"version": 8.0, "bundle": 32.0, **{name: bits * share for name, bits in coded.items()}}
+    return data, sizes | {"checksum": 8.0 * (len(data) - len(body))}
 
 
 def _check(body: bytes, *, long: bool) -> bytes:
