@@ -75,8 +75,8 @@ def unpack(data: bytes, model: EntropyModel, source: str = "data") -> Utterance:
 def describe(utterance: Utterance, model: EntropyModel) -> dict[str, float]:
     """Bits that each stream of a recording takes in a .ppn file, together all its bits; errors as ``pack``'s.
 
-    ``units`` is what codes change to, ``repeats`` whether they change: together the content. The range coder's bytes are
-    divided among the streams in proportion to their information.
+    ``units`` is what codes change to, ``repeats`` whether they change: together the content. The range coder's bytes
+    are divided among the streams in proportion to their information.
     """
     return _packed(utterance, model)[1]
 
