@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from protophone import audio, manifest
 from protophone.cli.corpus import convert, encode
 from protophone.cli.corpus import manifest as write_manifest
+from protophone.cli.evaluate.sounds import everything as evaluate_everything
 from protophone.errors import AudioError, InputError
+from protophone.evaluate import everything
 from protophone.progress import silent
 from protophone.recipe import DataConfig, select
 from protophone.signal_check import SignalCheck
@@ -113,6 +115,19 @@ def test_channels_that_cancel_to_nothing_are_refused_with_the_cure(tmp_path):
         assert chosen.warnings == []
 
 
+@pytest.mark.parametrize("seconds", [2, 70])
+@pytest.mark.parametrize("level", [0.0, 0.2])
+def test_a_chosen_channel_without_sound_is_refused_with_the_other(tmp_path, seconds, level):
+    sound = np.tile(babble(2), seconds // 2)
+    soundfile.write(tmp_path / "a.wav", np.stack([sound, np.full_like(sound, level)], 1), 16000)
+    recording = Recording(id="a", path=tmp_path / "a.wav", channel="right")
+    with pytest.raises(AudioError, match=r"a\.wav: its right channel is silent; choose the other: --channel left"):
+        list(Tape(recording, 16000).blocks())
+    soundfile.write(tmp_path / "a.wav", np.full((len(sound), 2), level), 16000)
+    with pytest.raises(AudioError, match="digital silence"):  # of both
+        list(Tape(recording, 16000).blocks())
+
+
 def test_a_manifest_names_the_channel_and_the_option_overrides_it(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([SOUND, NOISE], 1), 16000)
     (tmp_path / "m.jsonl").write_text('{"id": "a", "audio": "a.wav", "channel": "left"}\n')
@@ -164,3 +179,11 @@ def test_commands_warn_and_take_the_channel(tiny_bundle, tmp_path, capsys):
         assert capsys.readouterr().err.count("of opposite phase") == count
     write_manifest(tmp_path / "in", tmp_path / "m.jsonl", channel="right")
     assert {each.channel for each in manifest.read(tmp_path / "m.jsonl")} == {"right"}
+
+
+def test_evaluate_all_warns(tiny_bundle, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(everything, "_score_sounds", lambda *_, **__: None)  # which takes long
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", 0.5 * SOUND + 0.1, 16000)
+    evaluate_everything(tiny_bundle, tmp_path / "in", out=tmp_path / "out")
+    assert re.search(r"warning: \S+a\.wav: a DC offset of 10 %", capsys.readouterr().err)

@@ -73,7 +73,7 @@ class Listing:
 
 
 def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
-    """List every recording in ``folder`` and the folders in it, in the order of their ids; hidden files are left out.
+    """List every recording in ``folder`` and the folders in it, in the order of their ids; count hidden files.
 
     The id is the path from ``folder`` without the suffix, with "_" for a backslash. Files that differ only in the
     suffix keep it. Other ids that could not lie in one output get "_" at the end. A video beside a sound of the same
@@ -86,10 +86,9 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
     failures: list[tuple[str, str]] = []
     other: Counter[str] = Counter()
     paths: list[Path] = []
-    for path in _files(folder, failures):
-        if path.name.startswith("."):
-            other["hidden"] += 1
-        elif fault := _fault(path):
+    hidden: list[Path] = []
+    for path in _files(folder, failures, hidden):
+        if fault := _fault(path):
             _leave_out(failures, path, fault)
         elif path.suffix.lower() in audio.EXTENSIONS:
             paths.append(path)
@@ -104,14 +103,18 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
         else:
             recordings.append(Recording(id=name, path=path, speaker=speaker_of(path, speaker_from, folder)))
     if not recordings and not failures:
-        ends = ", ".join(audio.EXTENSIONS)
-        raise InputError(f"{folder}: no recordings in it{_instead(other)}; sound files end in {ends}")
+        ends, instead = ", ".join(audio.EXTENSIONS), _instead(other + Counter(hidden=len(hidden)))
+        raise InputError(f"{folder}: no recordings in it{instead}; sound files end in {ends}")
     if not recordings:
         raise InputError(f"{folder}: none of its {len(failures)} recordings can be used, the first: {failures[0][1]}")
     passed = []
-    if videos:
-        examples = tuple(printable(path.relative_to(folder).as_posix()) for path in videos[:_EXAMPLES])
-        passed.append(Passed(len(videos), "video beside a sound of the same name, which is read instead", examples))
+    for some, reason in (
+        (videos, "video beside a sound of the same name, which is read instead"),
+        (sorted(hidden), "hidden by a name that begins with a dot"),
+    ):
+        if some:
+            examples = tuple(printable(path.relative_to(folder).as_posix()) for path in some[:_EXAMPLES])
+            passed.append(Passed(len(some), reason, examples))
     if other:
         passed.append(Passed(other.total(), "no sound", _counts(other)))
     return Listing(recordings, failures, passed, doubts(recordings, speaker_from, folder))
@@ -122,8 +125,11 @@ def identifier(path: Path) -> str:
     return unicodedata.normalize("NFC", path.as_posix()).replace("\\", "_")
 
 
-def _files(folder: Path, failures: list[tuple[str, str]]) -> Iterator[Path]:
-    """Files below ``folder`` in the order of their names; links to folders are followed, each folder once."""
+def _files(folder: Path, failures: list[tuple[str, str]], hidden: list[Path]) -> Iterator[Path]:
+    """Files below ``folder`` in the order of their names; links to folders are followed, each folder once.
+
+    Hidden files, and those in hidden folders, go to ``hidden`` instead; links in hidden folders are not followed.
+    """
 
     def unreadable(error: OSError) -> None:
         place = Path(os.fsdecode(error.filename))
@@ -137,9 +143,13 @@ def _files(folder: Path, failures: list[tuple[str, str]]) -> Iterator[Path]:
             folders.clear()
             continue
         visited.add(real)
+        kept = [Path(place, name) for name in files if not is_leftover(Path(name))]
+        for dotted in (name for name in folders if name.startswith(".") and not is_leftover(Path(name))):
+            hidden += [Path(inner, name) for inner, _, names in os.walk(Path(place, dotted)) for name in names]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place, name) for name in files]
-    yield from sorted(path for path in found if not is_leftover(path))
+        hidden += [path for path in kept if path.name.startswith(".")]
+        found += [path for path in kept if not path.name.startswith(".")]
+    yield from sorted(found)
 
 
 def _fault(path: Path) -> str | None:

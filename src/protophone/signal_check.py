@@ -9,6 +9,7 @@ __all__ = ["SignalCheck"]
 _CANCELED = 0.1  # variance of the channels' mean, as a share of theirs, below which they nearly cancel: -10 dB
 _NOTHING = 1e-4  # below which nothing is left of them: -40 dB
 _DEAD = 1e-4  # variance of a channel, as a share of the loudest, below which it is silent: -40 dB
+_FLAT_VARIANCE = 1e-12  # and as one value all along, but for rounding errors: -120 dB
 _FULL = 0.98  # of full scale; mu-law ends at 0.980
 _CLIPPED = 1e-3  # share of samples in runs of three or more at full scale, in compressed sound too
 _FLAT = 1e-4  # share of samples in runs of three or more equal ones at full scale
@@ -47,8 +48,18 @@ class SignalCheck:
         self._last = joined[-2:]
 
     def refused(self, name: str) -> str | None:
-        """Return the fault of the recording ``name`` if its channels cancel to nothing; None if something is left."""
-        return self.warnings(name)[0] if self._left() < _NOTHING else None
+        """Return the fault of the recording ``name`` if nothing is left of its channels, or of the one that is read.
+
+        None if something is left, or if another channel would be no better.
+        """
+        return self.warnings(name)[0] if self._left() < _NOTHING or self._is_flat() else None
+
+    def _is_flat(self) -> bool:
+        """Return whether one of two channels is read, and is one value all along, but the other is not."""
+        if self._channel not in _NAMES or len(self._sums) != 2:
+            return False
+        variance = np.diag(self._covariance())
+        return bool(variance[self._read()[0]] <= _FLAT_VARIANCE * variance.max() and variance.max() > 0)
 
     def _left(self) -> float:
         """Variance of the channels' mean, as a share of theirs; 1 if it is not their mean that is read."""

@@ -1,6 +1,6 @@
 """All that can be measured of a bundle on recordings it was not trained on, in one go: units, ABX, sounds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -61,6 +61,7 @@ def evaluate_all(
     seed: int = 0,
     device: str = "cpu",
     stage: Stage = silent,
+    warn: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Results:
     """Encodes the recordings into ``out``, packs and speaks them where the bundle can, and scores all that.
 
@@ -69,7 +70,8 @@ def evaluate_all(
     alone, where some are named. ``channel`` is read of each recording; None: as the manifest says.
     What recognisers hear and judges of quality find is kept in ``work``, without one in ``out``.
     What cannot be measured, for an extra is not installed or nothing to score against was given, is listed among what
-    was left out, with the reason. An interrupted run goes on in ``out``.
+    was left out, with the reason. An interrupted run goes on in ``out``. ``warn`` is called with the faults of the
+    recordings' signals.
     """
     out = Path(out)
     kept = out if work is None else Path(work)
@@ -109,6 +111,7 @@ def evaluate_all(
         left_out=left_out,
     )
     done = encode_corpus(model, found, out / "units", stage=stage)
+    warn(done.warnings)
     if len(done.failures) == len(found):
         raise InputError(f"none of {len(found)} recordings can be used, the first: {done.failures[0][1]}")
     if done.failures:

@@ -181,6 +181,7 @@ def everything(
     from protophone.bundle import Bundle
     from protophone.cli.progress import Terminal
     from protophone.cli.tables import show
+    from protophone.cli.terminal import warn
     from protophone.delivery import Delivery
     from protophone.evaluate.everything import evaluate_all
     from protophone.evaluate.sources import recordings_of
@@ -213,5 +214,6 @@ def everything(
             seed=seed,
             device=device,
             stage=terminal.stage,
+            warn=warn,
         )
         show(results, json=json, out=out)
