@@ -296,6 +296,12 @@ def test_a_tier_is_named_with_its_speaker_or_without(tmp_path, wanted, count):
     assert found.mended == ({f"files: they have no tier {wanted}": 4 - count} if count < 4 else {})
 
 
+def test_white_space_around_labels_makes_no_other_label(tmp_path):
+    rows = [(0.0, 0.5, "a"), (0.5, 1.0, " a\n"), (1.0, 1.5, "b c\t"), (1.5, 2.0, " ")]
+    write_textgrid(tmp_path / "x.TextGrid", [Tier("phones", rows)], 2.0)
+    assert [label for *_, label in read_alignment(tmp_path, ["x"]).segments["x"]] == ["a", "a", "b c"]
+
+
 def test_two_speakers_of_one_tier_are_not_mixed(tmp_path):
     write_textgrid(tmp_path / "x.TextGrid", [Tier("tx@ana", PHONES), Tier("tx@bo", PHONES)], 1.0)
     with pytest.raises(InputError, match="which tier holds the phones"):

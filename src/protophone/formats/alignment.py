@@ -36,6 +36,8 @@ _NAMES = {  # of tiers, as aligners and linguists call them
 class Alignment:
     """Labelled stretches ``(start, end, label)`` in seconds of each recording, in order and apart.
 
+    Labels have no white space at their ends: "a " is the phone "a".
+
     ``mended`` counts, by "what: reason", all that was trimmed or skipped of the files.
     """
 
@@ -92,7 +94,7 @@ def read_alignment(
                 raise
             lacking.append(error)
             continue
-        segments[id_] = [interval for interval in found.intervals if interval[2].strip()]
+        segments[id_] = [(start, end, label.strip()) for start, end, label in found.intervals if label.strip()]
         mended.update(found.mended)
     if not segments:
         raise lacking[0]
