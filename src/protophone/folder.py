@@ -96,8 +96,8 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
             other[printable(path.suffix.lower()) or "without suffix"] += 1
     sounds = {path.with_suffix("") for path in paths if path.suffix.lower() not in _VIDEOS}
     videos = [path for path in paths if path.suffix.lower() in _VIDEOS and path.with_suffix("") in sounds]
-    recordings = []
-    for name, path in _identified(folder, [path for path in paths if path not in set(videos)]):
+    recordings, beside = [], set(videos)
+    for name, path in _identified(folder, [path for path in paths if path not in beside]):
         if fault := id_fault(name):
             _leave_out(failures, path, f"its name {fault}")
         else:
