@@ -1,10 +1,15 @@
 """Shared fixtures: where the recordings lie, seeds, and small sounds that behave like speech."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (getattr(signal, "SIGHUP", None), signal.SIG_DFL)):
+    if number is not None:
+        signal.signal(number, handler)  # in the background, or under nohup, tests begin with these ignored
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -8,7 +8,6 @@ import torch
 
 from protophone import train as training
 from protophone.crops import Crops
-from protophone.fabric import fabric_of
 from protophone.features.contour import PitchBatch
 from protophone.features.pitch import PitchConfig
 from protophone.spectral import stft
@@ -152,9 +151,7 @@ def test_a_budget_in_minutes_knows_that_judged_steps_take_longer(tmp_path, monke
     discriminators = DiscriminatorsConfig(kinds=("resolution",), width=0.1, from_step=2)
     vocoder = _small(discriminators=discriminators).build(Codebook(torch.randn(1, 2, 8)), GRID, ("abi",))
     settings = training.TrainConfig(minutes=10 / 60, device="cpu", precision="32-true")
-    steps = training._budget(
-        vocoder, lambda _: _crops(1), settings, tmp_path, fabric_of(settings.device, settings.precision)
-    )
+    steps = training._budget(vocoder, lambda _: _crops(1), settings, tmp_path)
     assert steps == 4
     assert int(vocoder.discriminator.steps_done) == 0
 

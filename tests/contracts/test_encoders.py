@@ -93,7 +93,8 @@ def _encoder(name):
     torch.manual_seed(1)
     config = CONFIGS[name]
     encoder = _build(config)
-    features = encoder.features(AudioBatch.from_arrays([babble(10, seed=7)], RATE))
+    sound = babble(10, seed=7)
+    features = encoder.features(AudioBatch.from_arrays([sound * encoder.gain([sound])], RATE))
     if config.normalization == "corpus":
         mean, deviation = Moments.of(features).mean_and_deviation()
         encoder.mean.copy_(mean[0])
@@ -110,7 +111,7 @@ def _encoder(name):
     elif isinstance(config, ContentVQVAEConfig):
         encoder.train()
         with torch.no_grad():
-            encoder.quantizer(encoder.latents_of(encoder.framed(AudioBatch.from_arrays([babble(10, seed=7)], RATE))[0]))
+            encoder.quantizer(encoder.latents_of(encoder.framed(AudioBatch.from_arrays([sound], RATE))[0]))
     else:
         encoder.fit([frames[0].numpy()])
     return encoder.eval()
