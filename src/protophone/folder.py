@@ -77,7 +77,8 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
 
     The id is the path from ``folder`` without the suffix, with "_" for a backslash. Files that differ only in the
     suffix keep it. Other ids that could not lie in one output get "_" at the end. A video beside a sound of the same
-    name is left out. Raises ``InputError`` if there is no recording, or no speaker where ``speaker_from`` says.
+    name is left out, and so is a recording without a speaker where ``speaker_from`` says. Raises ``InputError`` if no
+    recording is left.
     """
     folder = Path(folder)
     check_choice(speaker_from)
@@ -100,8 +101,13 @@ def scan(folder: str | Path, speaker_from: SpeakerFrom = "none") -> Listing:
     for name, path in _identified(folder, [path for path in paths if path not in beside]):
         if fault := id_fault(name):
             _leave_out(failures, path, f"its name {fault}")
+            continue
+        try:
+            speaker = speaker_of(path, speaker_from, folder)
+        except InputError as error:
+            failures.append((printable(str(path)), printable(str(error))))
         else:
-            recordings.append(Recording(id=name, path=path, speaker=speaker_of(path, speaker_from, folder)))
+            recordings.append(Recording(id=name, path=path, speaker=speaker))
     if not recordings and not failures:
         ends, instead = ", ".join(audio.EXTENSIONS), _instead(other + Counter(hidden=len(hidden)))
         raise InputError(f"{folder}: no recordings in it{instead}; sound files end in {ends}")
