@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from protophone.errors import ConfigError
@@ -38,6 +38,7 @@ __all__ = [
     "Minutes",
     "Points",
     "Positive",
+    "Reduction",
     "SampleCount",
     "SampleRate",
     "Seconds",
@@ -60,7 +61,16 @@ __all__ = [
 ]
 
 _DEEPEST = 100  # parts of a key
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):  # which Python takes for 0 or 1
+        raise ValueError("must be a number")  # noqa: TRY004 - as pydantic wants it
+    return value
+
+
 KIND = Field(discriminator="kind")
+Reduction = Annotated[Literal[1, 2, 4, 8], BeforeValidator(_no_flag)]
 
 
 def bounds(least: float, most: float) -> Any:
@@ -129,13 +139,17 @@ def parse(cls: type[T], text: str, overrides: list[str] | None = None, *, source
     """Like ``load``, from the text of a TOML file; ``source`` names it in messages."""
     data = _toml(text, source)
     for line in overrides or []:
-        _merge(data, _toml(line, f"--set '{line}'"))
+        values = _toml(line, f"--set '{line}'")
+        if not values:
+            raise ConfigError(f"--set '{line}': sets nothing; write for example train.steps = 2000")
+        _merge(data, values)
     return build(cls, data, source=source)
 
 
 def build(cls: type[T], values: Mapping[str, Any], *, source: str = "config") -> T:
     """The config with these ``values`` (as TOML or JSON has them); ``ConfigError`` says what is wrong with which."""
     try:
+        _check_texts(values)
         return TypeAdapter(cls).validate_json(_json(values))
     except ValidationError as error:
         faults = [_fault(cls, fault) for fault in error.errors()]
@@ -171,6 +185,15 @@ def fits(kind: Any, value: Any) -> bool:
 def dump(value: Any) -> str:
     """``value`` as TOML text that ``parse`` reads back to an equal config."""
     return "\n".join(_table(dataclasses.asdict(value), ())).strip() + "\n"
+
+
+def _check_texts(values: Mapping[str, Any]) -> None:
+    """``ConfigError`` for texts that are not UTF-8, as arguments of a command may be."""
+    for key, value in values.items():
+        try:
+            json.dumps(value, default=str, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{key}: {value!r} is not UTF-8; write it in UTF-8") from None
 
 
 def _json(values: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from protophone.bundle import add_part, add_voice
 from protophone.codec.learning import ContextConfig
-from protophone.config import Minutes, Seed, Share, Steps, Units, bounds, build, config
+from protophone.config import Minutes, Reduction, Seed, Share, Steps, Units, bounds, build, config
 from protophone.encoders.pipeline import PipelineConfig
 from protophone.encoders.pitch import PitchVQVAEConfig, pitch_part
 from protophone.encoders.vqvae import VQVAEConfig
@@ -83,7 +83,7 @@ class DiscoverConfig:
     minutes: Minutes | None = None
     steps: TrainingSteps | None = None
     units: Units = 256
-    time_reduction: Literal[1, 2, 4, 8] = 4
+    time_reduction: Reduction = 4
     max_bad: Share = 0.05
     seed: Seed = 0
     device: str = "cpu"

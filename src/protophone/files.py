@@ -166,7 +166,7 @@ def id_fault(name: str) -> str | None:
 
 def refuse_file(path: Path) -> None:
     """``InputError`` where ``path`` is there: it may hold somebody's work."""
-    if path.exists():
+    if path.exists() or path.is_symlink():
         raise InputError(f"{path}: exists already; name another file to write to, or move this one away")
 
 

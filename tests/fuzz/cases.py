@@ -182,7 +182,7 @@ def _of_value(command: Command, argument: Argument, nonsense: Nonsense, text: st
         (
             argument.name.replace("-", "_"),
             argument.name,
-            *((printable(text)[:40],) if text.strip() else ("''", "no text")),
+            *(shown[:40] for shown in (printable(text), repr(text))),
         ),
     )
 
@@ -201,8 +201,9 @@ def _of_place(command: Command, argument: Argument, place: Place) -> Case:
             argument.name,
             "a/a/a",
             "xxxxxxxxxx",
+            "thesis.txt",
             *OTHERWISE.get(argument.name, ()),
-            *(("''", "protophone: .:") if place.name == "no text" else ()),
+            *(("protophone: ",) if place.name == "no text" else ()),
         ),
     )
 
@@ -225,6 +226,7 @@ def _copied(name: str) -> None:
     shutil.copytree(source, name) if source.is_dir() else shutil.copy(source, name)
 
 
+SOUNDS = ("wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64")
 # The keys of recipes, found in what the recipes resolve to.
 RECIPES = ("encoder", "content", "kmeans", "gmm", "dpgmm", "pitch", "voice", "vocos", "hifigan", "entropy")
 SETTINGS = (
@@ -262,7 +264,8 @@ def _of_setting(recipe: str, key: str, before: object, value: str) -> Case:
     refused = value in _NEVER or (number and value in {"'zz'", "[]", "true"})
     if key in {"train.minutes", "train.save_every"} or "seed" in key:
         refused = refused and value not in {"100000000000", "1e30"}
-    return Case(f"train {recipe}.toml --set {key}: {value}", prepare, refused, (key, key.rpartition(".")[2]))
+    tokens = (key, key.rpartition(".")[2]) if refused else ("protophone: ",)  # what else may fail with it
+    return Case(f"train {recipe}.toml --set {key}: {value}", prepare, refused, tokens)
 
 
 @dataclass(frozen=True)
@@ -276,7 +279,7 @@ class Reader:
 
 
 def _readers() -> Iterator[Reader]:
-    for sound in ("wav", "flac", "ogg", "mp3"):
+    for sound in SOUNDS:
         yield Reader(f"convert bundle sound.{sound} out.wav", f"sound.{sound}")
         yield Reader(f"compress sound.{sound} out.ppn --bundle bundle", f"sound.{sound}")
     yield Reader("convert bundle wide.wav out.wav", "wide.wav")
@@ -296,6 +299,10 @@ def _readers() -> Iterator[Reader]:
             )
     yield Reader("evaluate units units --alignment phones.ctm", "units/units.jsonl")
     yield Reader("evaluate units units --alignment phones.ctm", "phones.ctm")
+    for folder, file in (("grids", "r0.TextGrid"), ("elan", "r0.eaf")):
+        yield Reader(
+            f"evaluate units units --alignment {folder} --tier phones", f"{folder}/{file}", lenient=("a folder",)
+        )
     yield Reader("evaluate terms classes.txt --alignment phones.ctm --words words.ctm", "classes.txt")
     yield Reader("evaluate terms classes.txt --alignment phones.ctm --words words.ctm", "words.ctm")
     abx = "--items items.item --speaker within --frame-rate 100"

@@ -29,7 +29,16 @@ class Damage:
 
 
 FOREIGN = ("sound.wav", "sound.flac", "sound.mp3", "corpus/manifest.jsonl", "units/units.jsonl", "features.npz")
-FOREIGN += ("features.safetensors", "items.item", "phones.ctm", "classes.txt", "phones.eaf", "packed.ppn", "km.bin")
+FOREIGN += (
+    "features.safetensors",
+    "items.item",
+    "phones.ctm",
+    "classes.txt",
+    "elan/r1.eaf",
+    "grids/r1.TextGrid",
+    "packed.ppn",
+    "km.bin",
+)
 FOREIGN += ("encoder.toml", "one/results.json", "bundle/bundle.json", "tensors/r0.pt", "features/r0.npy")
 
 
@@ -151,7 +160,7 @@ def _tensors(path: Path, draw: Random) -> None:
     elif other == "another":
         arrays["another"] = array
     elif other in {"nan", "huge"}:
-        arrays[name] = (array * 0 + {"nan": np.nan, "huge": 1e38}[other]).astype(array.dtype)
+        arrays[name] = np.full_like(array, {"nan": np.nan, "huge": 1e38}[other] if array.dtype.kind == "f" else 127)
     else:
         shapes = {"shape": array.reshape(-1), "type": array.astype("int8"), "empty": array[:0] if array.ndim else array}
         arrays[name] = shapes.get(other, np.zeros((), array.dtype))

@@ -23,7 +23,7 @@ from protophone.evaluate import quality
 from protophone.evaluate.everything import evaluate_all
 from protophone.evaluate.results import write_results
 from protophone.evaluate.units import evaluate_bitrate, evaluate_units
-from protophone.formats import read_arrays
+from protophone.formats import Tier, read_arrays, write_eaf, write_textgrid
 from protophone.formats.submission import write_submission
 from protophone.manifest import read
 from protophone.metrics.quality import DNSMOS, Scores
@@ -32,6 +32,7 @@ from protophone.recipe import load_recipe, run_recipe
 from tests.conftest import babble
 from tests.evaluate.judges import SAME_LENGTH
 from tests.evaluate.made import codes_of, speech, write_ctm, write_features, write_items, write_units
+from tests.fuzz.cases import SOUNDS
 from tests.submissions import of_abxls
 from tests.tiny import ENCODER, VOICE, small_networks
 
@@ -109,19 +110,6 @@ batch = 2
 crop = 32
 device = "cpu"
 """
-EAF = """<?xml version="1.0" encoding="UTF-8"?>
-<ANNOTATION_DOCUMENT AUTHOR="" DATE="2024-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">
-<HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"/>
-<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="100"/>
-<TIME_SLOT TIME_SLOT_ID="ts3" TIME_VALUE="200"/></TIME_ORDER>
-<TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="phones">
-<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">
-<ANNOTATION_VALUE>p</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
-<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a2" TIME_SLOT_REF1="ts2" TIME_SLOT_REF2="ts3">
-<ANNOTATION_VALUE>t</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
-</TIER><LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="default-lt" TIME_ALIGNABLE="true"/></ANNOTATION_DOCUMENT>
-"""
-SOUNDS = ("wav", "flac", "ogg", "mp3")
 
 
 def quick(patch) -> None:
@@ -205,7 +193,10 @@ def _evaluated(place: Path) -> None:
     write_ctm(place / "phones.ctm", phones)
     write_ctm(place / "words.ctm", {name: [(0.0, 0.2, "one"), (0.2, 0.2, "two")] for name in phones})
     (place / "classes.txt").write_text("Class 0\nr0 0.0 0.1\nr1 0.1 0.2\n\nClass 1\nr0 0.2 0.3\nr2 0.0 0.1\n\n")
-    (place / "phones.eaf").write_text(EAF)
+    for name, rows in phones.items():
+        tier = Tier("phones", [(start, start + lasting, phone) for start, lasting, phone in rows])
+        write_textgrid(place / "grids" / f"{name}.TextGrid", [tier], 1.0)
+        write_eaf(place / "elan" / f"{name}.eaf", [tier], f"{name}.wav", 1.0)
     for name in ("one", "two"):
         results, _ = evaluate_units(Path("units"), alignment=Path("phones.ctm"))
         write_results(place / name, results)

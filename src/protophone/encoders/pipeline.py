@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from protophone.config import config
+from protophone.config import Reduction, config
 from protophone.encoders.base import Encoder, Normalization
 from protophone.errors import ConfigError, InputError
 from protophone.features import FeatureConfig, MfccConfig
@@ -27,7 +27,7 @@ class PipelineConfig:
     features: FeatureConfig = MfccConfig()
     quantizer: QuantizerConfig = KMeansConfig()
     normalization: Normalization | Literal["none"] = "recording"
-    time_reduction: Literal[1, 2, 4, 8] = 1
+    time_reduction: Reduction = 1
 
     def __post_init__(self) -> None:
         if self.normalization == "none" and self.time_reduction > 1:

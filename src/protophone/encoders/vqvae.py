@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from protophone.config import KIND, Depth, Share, Width, config
+from protophone.config import KIND, Depth, Reduction, Share, Width, config
 from protophone.crops import Crops
 from protophone.encoders.augment import AugmentConfig, augment, check_bands
 from protophone.encoders.base import Encoder, Normalization, at_rest
@@ -36,7 +36,7 @@ class VQVAEConfig:
     features: Annotated[MfccConfig | LogMelConfig, KIND] = LogMelConfig()
     target: Annotated[MfccConfig | LogMelConfig, KIND] = MfccConfig()
     normalization: Normalization = "recording"
-    time_reduction: Literal[1, 2, 4, 8] = 4
+    time_reduction: Reduction = 4
     quantizer: VQConfig = VQConfig()
     channels: Width = 256
     blocks: Depth = 3

@@ -117,7 +117,7 @@ def _sources(path: Path, tier: str | None, of: str) -> Iterator[tuple[str, Calla
         files = {
             each: each.relative_to(path).with_suffix("").as_posix()
             for each in sorted(path.rglob("*"))
-            if each.suffix.lower() in known and each.is_file()
+            if each.suffix.lower() in known and not each.is_dir()
         }
         if not files:
             raise InputError(f"{path}: no .ctm, .TextGrid or .eaf file in it; give alignments of the recordings")

@@ -22,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from protophone.errors import InputError
-from protophone.files import read_json
+from protophone.files import check_regular, read_json
 from protophone.formats.zerospeech import read_zerospeech
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = ["Arrays", "frame_rate_of", "read_arrays", "read_npy"]
 _SINGLE = (".npy", ".pt", ".safetensors", ".txt")  # an array a file
 _MANY = (".npz", ".safetensors")  # an array a recording, in one file
 _GRID = "grid.json"
+_LARGEST = 10_000_000  # samples a second, and from one frame to the next
 _FAULTS = (  # what numpy and the libraries below it raise for broken and hostile files
     *(OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError, SyntaxError, KeyError, RuntimeError),
     *(pickle.UnpicklingError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
@@ -65,6 +66,7 @@ class Arrays(Mapping[str, np.ndarray]):
 
     def __getitem__(self, recording: str) -> np.ndarray:
         file = self._files[recording]
+        check_regular(file)
         if self._archive is not None:
             return _numbers(self._archive[recording], f"{file}: {recording!r}")
         return _numbers(_READERS[file.suffix](file), str(file))
@@ -100,8 +102,8 @@ def frame_rate_of(path: str | Path) -> Fraction | None:
     content = read_json(file)
     try:
         values = [content[key] for key in ("sample_rate", "hop")]
-        if any(type(value) is not int or value < 1 for value in values):
-            raise TypeError("they must be whole numbers from 1 on")  # noqa: TRY301 (one message for every fault)
+        if any(type(value) is not int or not 1 <= value <= _LARGEST for value in values):
+            raise TypeError(f"they must be whole numbers from 1 to {_LARGEST}")  # noqa: TRY301 (one message for every fault)
         return Fraction(*values)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: needs sample_rate and hop ({error}); write it again or remove it") from None
@@ -111,7 +113,7 @@ def _files(folder: Path) -> list[Path]:
     """The feature files in ``folder``, all of one kind."""
     kinds: dict[str, list[Path]] = {}
     for file in sorted(folder.rglob("*")):
-        if file.suffix in {*_SINGLE, *_MANY} and file.is_file() and not file.name.startswith("."):
+        if file.suffix in {*_SINGLE, *_MANY} and not file.is_dir() and not file.name.startswith("."):
             kinds.setdefault(file.suffix, []).append(file)
     if not kinds:
         raise InputError(f"{folder}: no {', '.join(sorted({*_SINGLE, *_MANY}))} file in it; give a folder of features")

@@ -38,7 +38,7 @@ def read_metadata(
     except FileNotFoundError:
         look.fault(name, "not there", f"write it, with {', '.join(required)}")
         return {}
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         look.fault(name, f"not YAML ({' '.join(str(error).split())})", "write one `name: value` a line")
         return {}
     if not isinstance(found, dict):
