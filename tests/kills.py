@@ -4,7 +4,7 @@ A job is ``{"do": encoder | voice | encode | command, "cwd": folder, "die": [mom
 a file put into place (``replace``, or ``replaced`` just after), an optimizer's ``step``, a record to ``append`` (or
 ``appended``), a ``change`` of the folder (in it something is opened to be written, renamed, made or removed), and
 ``seconds`` from the start. ``["random", seed]`` draws one out of those of a run that was not killed, which left how
-many it had of each in the file ``totals``.
+many it had of each in the file ``totals``. ``{"do": "beside", "jobs": [...]}`` does jobs at the same time.
 """
 
 import json
@@ -76,7 +76,7 @@ def work(job: dict) -> None:
         found = build("corpus", "parent").recordings
         corpus.encode_corpus(load(job["bundle"]), found, "out", form=job["form"])
     elif job["do"] == "command":
-        command(job["command"], Path("said"))
+        command(job["command"], Path(job.get("said", "said")))
     else:
         run_recipe(load_recipe(job["recipe"], []), "run", failures=[])
     if die is None and "totals" in job:
@@ -124,7 +124,7 @@ def drawn(seed: int, totals: dict) -> tuple[str, float]:
 def main() -> None:
     torch.set_num_threads(1)
     jobs = json.loads(Path(sys.argv[1]).read_text())
-    if any(job["do"] == "command" for job in jobs):
+    if any(job["do"] in {"command", "beside"} for job in jobs):
         import pytest
 
         import protophone.discover  # noqa: F401 - so that no child has to
@@ -132,6 +132,10 @@ def main() -> None:
 
         small_networks(pytest.MonkeyPatch(), measured=False)
     for job in jobs:
+        if job["do"] == "beside":
+            for child in [started(each) for each in job["jobs"]]:
+                os.waitpid(child, 0)
+            continue
         die = job["die"]
         if die is not None and die[0] == "random":
             job["die"] = die = drawn(die[1], json.loads(Path(job["totals"]).read_text()))

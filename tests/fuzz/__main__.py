@@ -35,7 +35,7 @@ def main() -> None:
         if not any(world.iterdir()):
             build(world)
         if options.sound:
-            for name, prepare in sound_calls().items():
+            for name, prepare in sound_calls(every=True).items():
                 with in_folder(world):
                     found = in_process(prepare())
                 said = found.error[-600:] or (found.err if found.code else "")

@@ -108,11 +108,12 @@ def cases(count: int, seed: int) -> list[Case]:
     return found[:count]
 
 
-def sound_calls() -> dict[str, Callable[[], list[str]]]:
-    """The command lines that cases change one thing of: each must be right as it is."""
+def sound_calls(*, every: bool) -> dict[str, Callable[[], list[str]]]:
+    """The command lines that cases change one thing of, each right as it is: one a command, or ``every`` one."""
     lines = {str(command): _given(command) for command in commands()}
-    lines |= {reader.line: shlex.split(reader.line) for reader in _readers()}
-    lines |= {name: ["train", f"{name}.toml", "--out", "run"] for name in RECIPES}
+    if every:
+        lines |= {reader.line: shlex.split(reader.line) for reader in _readers()}
+        lines |= {name: ["train", f"{name}.toml", "--out", "run"] for name in RECIPES}
     return {name: partial(_own, arguments) for name, arguments in lines.items()}
 
 
@@ -182,7 +183,8 @@ def _of_value(command: Command, argument: Argument, nonsense: Nonsense, text: st
         (
             argument.name.replace("-", "_"),
             argument.name,
-            *(shown[:40] for shown in (printable(text), repr(text))),
+            *(shown[:12] for shown in (printable(text), repr(text))),
+            *(() if nonsense.refused else ("protophone: ",)),
         ),
     )
 

@@ -1,6 +1,6 @@
 """The whole command line on nonsense: each case ends in time with its work, one line that names the fault, or a usage.
 
-Every run tries 300 cases, 30 of them in processes of their own; ``make slow`` tries 2,000, 40 of them by the console
+Every run tries 300 cases, 30 of them in processes of their own; ``make slow`` tries 2,000, 60 of them by the console
 script. ``python -m tests.fuzz --seed S --only WORDS`` runs those whose names hold these words.
 """
 
@@ -67,24 +67,22 @@ def test_every_argument_that_must_be_given_has_a_sound_value():
     assert unknown_arguments() == []
 
 
-@pytest.mark.slow
-def test_nothing_sound_is_refused(world, monkeypatch):
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_nothing_sound_is_refused(every, world, monkeypatch):
     """What the cases change one thing of is right as it is."""
     quick(monkeypatch)
     monkeypatch.chdir(world)
-    for name, prepare in sound_calls().items():
+    for name, prepare in sound_calls(every=every).items():
         with in_folder(world):
             found = in_process(prepare())
         assert (found.code, found.error) == (0, ""), (name, found)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(9))
 def test_nonsense_in_this_process(tried, batch):
     assert tried(300, batch * BATCH, in_process) == []
 
 
-@pytest.mark.slow
 def test_nonsense_in_processes_of_their_own(tried):
     assert tried(300, 9 * BATCH, in_child) == []
 

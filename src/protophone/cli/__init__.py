@@ -52,8 +52,9 @@ def main() -> None:
     except KeyboardInterrupt as stop:
         number = stop.args[0] if isinstance(stop, _Stopped) else signal.SIGINT
         _give_up("stopped; give the same command again", 128 + number)
-    except UnicodeEncodeError as error:  # of a path that goes into a text
-        _give_up(f"{error.object[:200]}: a name that is not UTF-8; rename it")
+    except UnicodeEncodeError as error:  # of a path or an option that goes into a text
+        near = error.object[max(0, error.start - 100) : error.start + 100]
+        _give_up(f"{near}: a name or value that is not UTF-8; rename it, or write it in UTF-8")
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:  # a file that may not be read, a disk that is gone: the user's to mend

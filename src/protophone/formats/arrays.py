@@ -145,7 +145,8 @@ def _read_pt(path: Path) -> np.ndarray:
     import torch
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickles that torch did not write
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a broken or hostile pickle may raise anything on its way
         raise InputError(
             f"{path}: not a .pt file of a tensor ({_brief(error)}); save the tensor alone with torch.save"
