@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--ids", type=Path, help="only recordings in this list")
     parser.add_argument("--count", type=int, default=40, help="recordings, spread evenly over the list")
     parser.add_argument("--asr", required=True)
+    parser.add_argument("--as-recorded", action="store_true", help="leave the level as it is: the control")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     try:
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
     found = [found[at] for at in sorted({round(at) for at in np.linspace(0, len(found) - 1, args.count)})]
     texts, languages = [each.text or "" for each in found], [each.language or "" for each in found]
     model, recognizer = load(args.bundle), load_recognizer(args.asr)
+    if args.as_recorded:
+        model.encoder.gain = lambda _: np.float32(1)
     rows = []
     with bar("measuring", (1 + len(GAINS)) * len(found)) as advance:
         for gain in (None, *GAINS):
