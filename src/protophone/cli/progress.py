@@ -67,7 +67,7 @@ def _left(own: float, later: float) -> str:
         return ""
     least = "over " if math.isnan(later) else ""
     seconds = own + (0.0 if least else later)
-    return f"{least}{seconds / 60:.0f} min left" if seconds >= 60 or least else f"{seconds:.0f} s left"
+    return f"{least}{seconds / 60:.0f} min left" if seconds >= 60 else f"{least}{seconds:.0f} s left"
 
 
 class Terminal:
