@@ -195,6 +195,9 @@ def test_run_again_it_changes_nothing_that_was_learned(finished, corpus, alignme
     assert [name for name in before if after.get(name) != before[name]] == []
     assert sorted(after) == sorted(before)
     assert watcher.stages == ["encoding", "speaking"]
+    assert [watcher.expected[0], watcher.expected[-1]] == watcher.stages
+    assert not {"learning", "learning units", "learning to speak"} & set(watcher.expected)
+    assert watcher.said[0] == "7 recordings"
 
 
 def test_every_stage_was_expected_in_its_order(finished):

@@ -30,7 +30,7 @@ from protophone.fit import speakers_of
 from protophone.folder import Listing
 from protophone.manifest import build, write
 from protophone.model import Model, load
-from protophone.plan import Budget, noted, settle, stages
+from protophone.plan import Budget, closing_stages, noted, settle, stages
 from protophone.progress import Advance, Unit, expected
 from protophone.report import write_report
 from protophone.store import UnitRecord, read_units
@@ -84,10 +84,9 @@ def discover(
     length = sum(seconds.values()) / 60
     minutes = Budget.of(length, options)
     whole = max(1, round(minutes.whole))
-    takes = (
-        f"; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}" if options.steps is None else ""
-    )
-    watcher.say(f"{len(found)} recordings{takes}")
+    learned = _is_learned(out)
+    takes = f"; this will take about {'a minute' if whole == 1 else f'{whole} minutes'}"
+    watcher.say(f"{len(found)} recordings{'' if learned or options.steps else takes}")
     watcher.expect(
         [*expected(60 * length, "listening"), ("learning", math.nan if options.steps else 60 * minutes.whole)]
     )
@@ -102,8 +101,9 @@ def discover(
     write(out / "manifest.jsonl", survey.recordings)
     speakers = speakers_of(survey.recordings)
     watcher.say(f"{survey.minutes:.1f} minutes, {survey.speech_minutes:.1f} of speech, {len(speakers)} speakers")
-    if _is_learned(out):
+    if learned:
         steps = noted(out / "plan.json")
+        watcher.expect(closing_stages(survey.minutes))
     else:
         steps, paces = settle(out / "plan.json", options, minutes, speakers)
         watcher.expect(stages(survey.minutes, options, steps, paces))
@@ -193,7 +193,7 @@ def _warnings(survey: Survey, listing: Listing, options: DiscoverConfig, steps: 
             f"{survey.speech_minutes:.1f} minutes of speech is little: below {LEAST_MINUTES:g} minutes units follow "
             "the speaker and the room more than the language; an hour or more is better"
         )
-    if options.speaker_from == "none":
+    if not any(recording.speaker for recording in survey.recordings):
         warnings.append("everything counts as one speaker; with several, say where they are named: --speaker-from")
     if len(failures) > options.max_bad * found:
         warnings.append(

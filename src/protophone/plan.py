@@ -21,7 +21,7 @@ from protophone.files import read_json, write_json
 from protophone.progress import expected
 from protophone.train import Pace, pace_of
 
-__all__ = ["Budget", "noted", "paces_of", "settle", "stages"]
+__all__ = ["Budget", "closing_stages", "noted", "paces_of", "settle", "stages"]
 
 _LONGEST_MINUTES = 90.0  # for all the work unless more is asked for
 _PITCH_MINUTES = 2.0  # at most: pitch units are small
@@ -128,7 +128,6 @@ def stages(
         fitting = paces["units"].seconds(steps.units)
     else:
         fitting = sound / _FITTED[options.system]
-    coding = min(_CODES, sound / _CODED)
     return [
         *expected(sound, *features),
         ("learning units", fitting),
@@ -136,6 +135,16 @@ def stages(
         ("learning pitch units", paces["pitch"].seconds(steps.pitch)),
         *expected(sound, "encoding", "encoding for training", "reading sound", "tracking pitch"),
         ("learning to speak", paces["synthesizer"].seconds(steps.synthesizer)),
+        *closing_stages(minutes)[1:],
+    ]
+
+
+def closing_stages(minutes: float) -> list[tuple[str, float]]:
+    """Return the stages of a run whose trainings are finished, as ``stages``."""
+    sound = 60 * minutes
+    coding = min(_CODES, sound / _CODED)
+    return [
+        *expected(sound, "encoding"),
         ("learning what follows what in content0", coding),
         ("learning what follows what in pitch0", coding / 2),
         ("speaking", 10.0),
