@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from protophone.bundle import Bundle, _seal
 from protophone.codec import read_entropy
+from protophone.crops import CropSampler
 from protophone.encoders.pitch import read_pitch
-from protophone.errors import ProtophoneError
+from protophone.errors import ConfigError, ProtophoneError
 from protophone.model import DEFAULT_BUNDLE, Model
+from protophone.recipe import run_recipe
 from tests.calls import fault_only, one_line
 from tests.test_bounds import ODD, _places
-from tests.tiny import ENCODER
+from tests.tiny import ENCODER, voice_recipe
 
 FILES = [
     "bundle.json",
@@ -154,6 +156,14 @@ def test_a_batch_that_memory_does_not_hold_is_refused_before_it_is_made(call, ti
     assert code == 1
     assert says in lines[-1]
     assert sum(each.startswith("protophone: ") for each in lines) == 1
+
+
+def test_a_batch_of_sounds_is_refused_before_it_is_made(tiny_bundle, tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(CropSampler, "__call__", lambda *_: pytest.fail("a batch was made"))
+    large = ("train.batch = 65536", "train.crop = 1000000")
+    job = voice_recipe(tmp_path / "v.toml", tiny_bundle, tiny_corpus / "manifest.jsonl", *large)
+    with pytest.raises(ConfigError, match=r"train\.batch 65536 of train\.crop 1000000 needs .* GB"):
+        run_recipe(job, tmp_path / "run")
 
 
 def test_a_split_that_no_recording_names_is_refused(call, tiny_corpus, tmp_path):

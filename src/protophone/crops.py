@@ -81,9 +81,12 @@ class CropSampler:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the frames and the target of a batch."""
+        """Bytes of a batch."""
         frames = (self.crop + 2 * self.context) * self.frames.array.shape[1]
-        return 4 * self.batch * (frames + self.crop * self.scale * self.target.array.shape[1])
+        pitch = 0 if self.pitch is None else self.pitch.array.shape[1]
+        voice = 0 if self.embeddings is None else self.embeddings.shape[1]
+        target = self.scale * self.target.array.shape[1]
+        return self.batch * (4 * (frames + self.crop * (target + pitch + 1) + voice) + 8)
 
     @property
     def digest(self) -> str:

@@ -30,7 +30,7 @@ from protophone.melody import pack_melody, pack_pitch_units
 from protophone.memory import check_trainable
 from protophone.progress import Stage, portion, silent
 from protophone.tape import Tape, seconds_of
-from protophone.train import Run, TrainConfig, train
+from protophone.train import Run, TrainConfig, check_batch, train
 from protophone.types import NOBODY, AudioBatch, FeatureBatch, Recording
 from protophone.vad import Segment
 from protophone.vocoders import VocoderSettings
@@ -258,6 +258,7 @@ def fit_voice(
     )
     if isinstance(vocoder, Code2Spec):
         vocoder.listener = listener(encoder)
+    check_batch(sampler, training)
     vocoder.calibrate(sampler(0).target[..., 0] / 32767)
     hear = partial(audition.hold, vocoder)
     run = train(

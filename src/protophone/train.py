@@ -32,7 +32,7 @@ from protophone.files import atomic, check_regular, read_json, write_json
 from protophone.memory import available, check_memory, kept_for_gradients, naming_memory
 from protophone.progress import Stage, silent
 
-__all__ = ["FREE", "Pace", "Run", "TrainConfig", "history", "pace_of", "train"]
+__all__ = ["FREE", "Pace", "Run", "TrainConfig", "check_batch", "history", "pace_of", "train"]
 
 _TOLD = 20  # steps between points of a curve
 _FEW = 2  # rows of a batch whose memory is measured
@@ -216,6 +216,11 @@ def _whole_steps() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
+def check_batch(sampler: CropSampler, settings: TrainConfig) -> None:
+    """Raise ``ConfigError`` if memory does not hold a batch of ``sampler``."""
+    check_memory(sampler.nbytes, _batches(settings), _SMALLER)
+
+
 def _check_memory(model: Any, sampler: Any, settings: TrainConfig, fabric: Fabric) -> None:
     """Raise ``ConfigError`` if a batch, with all that is kept for its gradients, does not fit in memory.
 
@@ -223,7 +228,7 @@ def _check_memory(model: Any, sampler: Any, settings: TrainConfig, fabric: Fabri
     """
     if not isinstance(sampler, CropSampler):
         return
-    check_memory(sampler.nbytes, _batches(settings), _SMALLER)
+    check_batch(sampler, settings)
     if fabric.device.type != "cpu" or settings.batch <= _FEW or sampler.nbytes * _LARGE < available():
         return
     trial = deepcopy(model).train()
