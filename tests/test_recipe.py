@@ -11,7 +11,7 @@ import torch
 from protophone import audio
 from protophone.bundle import Bundle
 from protophone.encoders import PipelineConfig
-from protophone.errors import BundleError, InputError
+from protophone.errors import BundleError, ConfigError, InputError
 from protophone.fit import fit_encoder, speakers_of
 from protophone.model import load
 from protophone.quantizers import DPGMMConfig, KMeansConfig
@@ -141,6 +141,11 @@ def test_splits_and_speakers_choose_recordings(tmp_path, tiny_corpus):
         select(DataConfig(recordings=str(path), split="test", speakers=("a",))).recordings and select(
             DataConfig(recordings=str(path), split="test")
         )
+    for speakers in (("c",), ("b", "c")):
+        with pytest.raises(InputError, match=r"data\.speakers: no recording by 'c'; its speakers are: a, b"):
+            select(DataConfig(recordings=str(path), split="all", speakers=speakers))
+    with pytest.raises(ConfigError, match="names nobody"):
+        DataConfig(recordings=str(path), speakers=())
     assert (
         len(select(DataConfig(recordings=str(tiny_corpus))).recordings) == 6
     )  # a folder has no splits and names nobody

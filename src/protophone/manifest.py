@@ -16,7 +16,7 @@ from protophone.names import collision
 from protophone.speakers import SpeakerFrom, check_choice, doubts, speaker_of
 from protophone.types import Channel, Recording
 
-__all__ = ["SpeakerFrom", "build", "of_split", "read", "write"]
+__all__ = ["SpeakerFrom", "build", "of_speakers", "of_split", "read", "write"]
 
 _CHANNELS = get_args(Channel)
 _TEXT_KEYS = ("speaker", "split", "language", "text")
@@ -72,6 +72,18 @@ def of_split(
         known = sorted({recording.split or unnamed or "none" for recording in recordings})
         raise InputError(f"{source}: no recording in split {split!r}; its splits are: {', '.join(known)}")
     return kept
+
+
+def of_speakers(recordings: Sequence[Recording], speakers: Sequence[str], source: str | Path) -> list[Recording]:
+    """Return the ``recordings`` of ``speakers``.
+
+    ``InputError`` lists the speakers in ``source`` if there is no recording of one of these.
+    """
+    known = {recording.speaker for recording in recordings}
+    if missing := sorted(set(speakers) - known):
+        others = ", ".join(sorted(filter(None, known))) or "none"
+        raise InputError(f"{source}: no recording by {', '.join(map(repr, missing))}; its speakers are: {others}")
+    return [recording for recording in recordings if recording.speaker in speakers]
 
 
 def read(path: str | Path) -> list[Recording]:

@@ -27,7 +27,7 @@ from protophone.features.speaker import SpeakerEmbedder, load_embedder
 from protophone.files import is_leftover, refuse_existing, write_text
 from protophone.fit import fit_encoder, fit_voice, speakers_of
 from protophone.folder import Listing
-from protophone.manifest import build, of_split
+from protophone.manifest import build, of_speakers, of_split
 from protophone.melody import fit_pitch
 from protophone.model import Model
 from protophone.parts import encoder_part, voice_part
@@ -65,6 +65,10 @@ class DataConfig:
     split: str = "train"
     speakers: tuple[str, ...] | None = None
     channel: Channel | None = None
+
+    def __post_init__(self) -> None:
+        if self.speakers == ():
+            raise ConfigError("speakers = []: names nobody; leave it out to take everybody")
 
 
 @config
@@ -287,12 +291,8 @@ def select(data: DataConfig) -> Listing:
     kept = listing.recordings
     if data.split != "all":
         kept = of_split(kept, data.split, f"{data.recordings}, data.split", unnamed="train")
-    kept = [recording for recording in kept if data.speakers is None or recording.speaker in data.speakers]
-    if not kept:
-        by = "" if data.speakers is None else f" by {', '.join(data.speakers)}"
-        raise InputError(
-            f"{data.recordings}: no recording of split {data.split!r}{by}; change data.split or data.speakers"
-        )
+    if data.speakers is not None:
+        kept = of_speakers(kept, data.speakers, f"{data.recordings}, data.speakers")
     return replace(listing, recordings=kept)
 
 

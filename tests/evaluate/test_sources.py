@@ -189,5 +189,5 @@ def test_speech_is_what_its_items_say():
 def test_speakers_are_picked_by_name(tiny_corpus):
     kept = recordings_of(tiny_corpus / "manifest.jsonl", None, ["bo"])
     assert {recording.id for recording in kept} == {"bo/0", "bo/1", "bo/2"}
-    with pytest.raises(InputError, match="nothing by 'cy' in split None; name others"):
+    with pytest.raises(InputError, match="no recording by 'cy'; its speakers are: ana, bo"):
         recordings_of(tiny_corpus / "manifest.jsonl", None, ["bo", "cy"])

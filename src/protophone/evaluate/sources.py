@@ -8,7 +8,7 @@ import numpy as np
 
 from protophone.errors import InputError
 from protophone.evaluate.figure import LeftOut
-from protophone.manifest import build, of_split
+from protophone.manifest import build, of_speakers, of_split
 from protophone.store import UnitRecord, read_units
 from protophone.types import Channel, Recording
 
@@ -41,13 +41,13 @@ def listing_of(
     """Return what ``recordings_of`` returns, and the other files of a folder."""
     listing = build(source, "manifest", channel=channel)
     kept = listing.recordings if split is None else of_split(listing.recordings, split, source)
-    if silent := set(speakers) - {recording.speaker for recording in kept}:
-        raise InputError(f"{source}: nothing by {str(sorted(silent))[1:-1]} in split {split!r}; name others")
+    if speakers:
+        kept = of_speakers(kept, speakers, source)
     left_out = [LeftOut("files", each.count, each.reason, each.examples) for each in listing.passed]
     if listing.failures:
         examples = tuple(reason for _, reason in listing.failures[:3])
         left_out.insert(0, LeftOut("recordings", len(listing.failures), "they cannot be used", examples))
-    return [recording for recording in kept if not speakers or recording.speaker in speakers], left_out
+    return kept, left_out
 
 
 def _expanded(record: UnitRecord) -> UnitRecord:
