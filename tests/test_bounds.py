@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pytest
 from cyclopts import App, Parameter
 from hypothesis import given, settings
@@ -23,9 +24,10 @@ from protophone.device import device_of
 from protophone.encoders.augment import AugmentConfig
 from protophone.encoders.content import ContentVQVAEConfig
 from protophone.encoders.vqvae import VQVAEConfig
-from protophone.errors import ConfigError
+from protophone.errors import ConfigError, InputError
 from protophone.fabric import fabric_of
 from protophone.features import LogMelConfig
+from protophone.vad import speech_segments
 from tests.calls import one_line
 from tests.tiny import ENCODER
 
@@ -215,6 +217,13 @@ def test_an_axis_of_one_band_is_not_warped(kind):
     with pytest.raises(ConfigError, match=r"augment\.warp .* stretches the axis of 2 bands or more"):
         kind(features=LogMelConfig(n_mels=1))
     assert kind(features=LogMelConfig(n_mels=1), augment=AugmentConfig()).features.n_mels == 1
+
+
+def test_features_have_a_rate_that_speech_is_found_at():
+    least = TypeAdapter(LogMelConfig).json_schema()["properties"]["sample_rate"]["minimum"]
+    assert speech_segments([np.zeros(least)], least) == []
+    with pytest.raises(InputError, match="too low for speech"):
+        speech_segments([np.zeros(least)], least - 1)
 
 
 ABX = ("evaluate", "abx", "{0}", "--items", "i", "--speaker", "within")

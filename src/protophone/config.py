@@ -44,6 +44,7 @@ __all__ = [
     "Seconds",
     "Seed",
     "Share",
+    "SpeechRate",
     "Steps",
     "Units",
     "Weight",
@@ -92,6 +93,7 @@ Depth = Annotated[int, bounds(1, 256)]  # blocks or layers of a network
 Width = Annotated[int, bounds(1, 2**14)]  # channels, dimensions
 Units = Annotated[int, bounds(2, 2**16)]  # entries of a codebook
 SampleRate = Annotated[int, bounds(1, 768_000)]
+SpeechRate = Annotated[int, bounds(4000, 768_000)]  # of sound that speech is found in
 SampleCount = Annotated[int, bounds(1, 2**16)]  # of a hop or a window
 Points = Annotated[int, bounds(2, 2**14)]  # of a Fourier transform
 Bands = Annotated[int, bounds(1, 512)]  # on the mel scale

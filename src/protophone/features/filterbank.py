@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from protophone import spectral
-from protophone.config import Bands, Points, Positive, SampleCount, SampleRate, bounds, config
+from protophone.config import Bands, Points, Positive, SampleCount, SpeechRate, bounds, config
 from protophone.errors import AudioError, ConfigError, InputError
 from protophone.features.base import FeatureExtractor
 from protophone.types import AudioBatch, FeatureBatch, FrameGrid
@@ -26,7 +26,7 @@ class MfccConfig:
     """
 
     kind: Literal["mfcc"] = "mfcc"
-    sample_rate: SampleRate = 16000
+    sample_rate: SpeechRate = 16000
     n_fft: Points = 400
     window_length: SampleCount = 400
     hop: SampleCount = 160
@@ -51,7 +51,7 @@ class LogMelConfig:
     """Natural logarithm of the power in mel bands, which counts as no less than ``floor``."""
 
     kind: Literal["logmel"] = "logmel"
-    sample_rate: SampleRate = 16000
+    sample_rate: SpeechRate = 16000
     n_fft: Points = 400
     window_length: SampleCount = 400
     hop: SampleCount = 160

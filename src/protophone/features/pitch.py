@@ -19,7 +19,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
-from protophone.config import Positive, SampleCount, SampleRate, Weight, config
+from protophone.config import Positive, SampleCount, SpeechRate, Weight, config
 from protophone.errors import AudioError, ConfigError
 from protophone.features.contour import PitchBatch
 from protophone.types import AudioBatch, FrameGrid
@@ -108,7 +108,7 @@ class PitchConfig:
     """
 
     kind: Literal["autocorrelation"] = "autocorrelation"
-    sample_rate: SampleRate = 16000
+    sample_rate: SpeechRate = 16000
     hop: SampleCount = 80
     floor_hz: Positive = 60.0
     ceiling_hz: Positive = 500.0

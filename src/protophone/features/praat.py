@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protophone.config import Positive, SampleCount, SampleRate, config
+from protophone.config import Positive, SampleCount, SpeechRate, config
 from protophone.errors import ConfigError, InputError
 from protophone.features.pitch import Tracker
 
@@ -18,7 +18,7 @@ class PraatConfig:
     """``To Pitch (ac)`` of Praat between ``floor_hz`` and ``ceiling_hz``, every other setting Praat's own."""
 
     kind: Literal["praat"] = "praat"
-    sample_rate: SampleRate = 16000
+    sample_rate: SpeechRate = 16000
     hop: SampleCount = 80
     floor_hz: Positive = 60.0
     ceiling_hz: Positive = 500.0

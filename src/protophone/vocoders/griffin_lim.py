@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from protophone import spectral
-from protophone.config import Iterations, Points, SampleCount, SampleRate, Share, config
+from protophone.config import Iterations, Points, SampleCount, Share, SpeechRate, config
 from protophone.errors import ConfigError, InputError
 from protophone.types import AudioBatch, FrameGrid
 
@@ -15,7 +15,7 @@ __all__ = ["GriffinLim", "GriffinLimConfig"]
 class GriffinLimConfig:
     """1025 bins, 50 ms windows every 10 ms; 32 iterations with momentum (Perraudin et al. 2013)."""
 
-    sample_rate: SampleRate = 16000
+    sample_rate: SpeechRate = 16000
     n_fft: Points = 2048
     hop: SampleCount = 160
     window_length: SampleCount = 800
