@@ -94,8 +94,8 @@ class DiscoverConfig:
         if self.minutes is not None:
             raise ConfigError(f"--minutes {self.minutes:g} and --steps {self.steps}: give one of them")
         if (self.system == "vqvae") != (self.steps.units > 0):
-            wanted = "give a number of steps above 0" if self.system == "vqvae" else "write 0"
-            raise ConfigError(f"--steps {self.steps}: the first is of the units, which {self.system} learns; {wanted}")
+            cure = "in steps; write more than 0" if self.system == "vqvae" else "without steps; write 0"
+            raise ConfigError(f"--steps {self.steps}: {self.system} learns its units {cure} for the first")
 
 
 def trainings(options: DiscoverConfig, steps: TrainingSteps) -> dict[str, TrainConfig]:
