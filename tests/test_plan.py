@@ -104,8 +104,8 @@ def test_a_plan_that_is_broken_or_missing_is_named(tmp_path):
     ("options", "said"),
     [
         ({"steps": TrainingSteps(units=1, pitch=1, synthesizer=1), "minutes": 1.0}, "give one of them"),
-        ({"steps": TrainingSteps(units=0, pitch=1, synthesizer=1)}, "vqvae learns its units in steps; write more than 0"),
-        ({"steps": TrainingSteps(units=1, pitch=1, synthesizer=1), "system": "kmeans"}, "kmeans learns its units without steps; write 0"),
+        ({"steps": TrainingSteps(units=0, pitch=1, synthesizer=1)}, "in steps; write more than 0"),
+        ({"steps": TrainingSteps(units=1, pitch=1, synthesizer=1), "system": "kmeans"}, "without steps; write 0"),
     ],
 )
 def test_steps_that_do_not_go_with_the_rest_are_refused(options, said):
