@@ -17,6 +17,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 import protophone
 from protophone import config as door
+from protophone import memory
 from protophone.cli import app
 from protophone.cli.numbers import Checked
 from protophone.config import build, number
@@ -289,3 +290,27 @@ def test_a_device_that_is_here_is_taken():
     assert device_of("cpu").type == device_of("cpu:0").type == "cpu"
     assert device_of("auto").type in {"cpu", "cuda", "mps", "xpu"}
     assert fabric_of("cpu:0", "32-true").device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("files", "bytes_left"),
+    [
+        ({"proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    4000 kB\n"}, 4_096_000),
+        ({"proc/meminfo": "MemAvailable: 4000 kB\n", "sys/fs/cgroup/memory.max": "max\n"}, 4_096_000),
+        (
+            {
+                "proc/meminfo": "MemAvailable: 4000 kB\n",
+                "sys/fs/cgroup/memory.max": "5000\n",
+                "sys/fs/cgroup/memory.current": "2000\n",
+                "sys/fs/cgroup/memory.stat": "anon 900\ninactive_file 500\n",
+            },
+            3500,
+        ),
+    ],
+)
+def test_memory_is_that_of_the_machine_or_of_its_control_group(files, bytes_left, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert memory.available(tmp_path) == bytes_left
+    assert memory.available() > 0

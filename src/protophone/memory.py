@@ -43,18 +43,26 @@ class _Uninitialized(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def available() -> int:
-    """Return the bytes of memory that can be taken now, as the system reports it; 8 GB if it does not."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return _UNKNOWN
+def available(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that can be taken now: of the machine, or of the control group that limits it.
+
+    ``root`` is where the system's ``proc`` and ``sys`` lie. It is 8 GB if the system does not report its memory.
+    """
+    lines = _lines(root / "proc/meminfo")
+    limits = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    group = root / "sys/fs/cgroup"
+    most, used = (_lines(group / name) for name in ("memory.max", "memory.current"))
+    if most and used and most[0].isdigit():  # else it is "max"
+        cached = [int(line.split()[1]) for line in _lines(group / "memory.stat") if line.startswith("inactive_file ")]
+        limits.append(max(0, int(most[0]) - int(used[0]) + sum(cached)))  # the cache of files is given back
+    if not limits and hasattr(os, "sysconf"):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(limits, default=_UNKNOWN)
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines of a file of the system; none if the system has no such file."""
+    return path.read_text(encoding="ascii").splitlines() if path.is_file() else []
 
 
 def check_memory(needed: float, what: str, cure: str, fault: type[ProtophoneError] = ConfigError) -> None:
