@@ -150,3 +150,16 @@ def test_values_that_nothing_can_be_made_of_are_refused(line):
     key = line.split(" ")[0].split(".")[1]
     with pytest.raises(ConfigError, match=key):
         parse(VoiceRecipe, text, [line])
+
+
+@pytest.mark.parametrize("values", [7, None, [], "a", {"kind": "\udcff"}])
+def test_what_is_no_table_of_texts_is_refused(values):
+    with pytest.raises(ConfigError, match=r"^here: "):
+        build(Small, values, source="here")
+
+
+def test_a_key_without_end_and_a_setting_of_nothing_are_refused():
+    with pytest.raises(ConfigError, match="a key of more than 100 parts"):
+        parse(Small, "a" + ".a" * 50_000 + " = 1")
+    with pytest.raises(ConfigError, match="--set '': sets nothing"):
+        parse(Small, "", [""])

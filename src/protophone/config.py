@@ -189,9 +189,9 @@ def dump(value: Any) -> str:
     return "\n".join(_table(dataclasses.asdict(value), ())).strip() + "\n"
 
 
-def _check_texts(values: Mapping[str, Any]) -> None:
+def _check_texts(values: Any) -> None:
     """``ConfigError`` for texts that are not UTF-8, as arguments of a command may be."""
-    for key, value in values.items():
+    for key, value in values.items() if isinstance(values, Mapping) else ():
         try:
             json.dumps(value, default=str, ensure_ascii=False).encode()
         except UnicodeEncodeError:

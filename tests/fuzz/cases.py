@@ -68,7 +68,8 @@ NEEDS = {  # options that have an effect beside others alone
     ("evaluate submission", "rest"): "out --features handed",
     ("info", "bundle"): "packed.ppn",
 }
-OTHERWISE = {"like": ("know voices by name only",)}  # what may be said first
+OTHERWISE = {"like": ("know voices by name only",), "rest": ("it would have",)}  # what may be said first
+READ = {".toml": ("manifest", "bundle")}  # files that a file names, whose names a damage may change
 # Any text is a value of these, or says nothing without another option.
 FREE = {
     ("evaluate units", "ignore"),
@@ -386,5 +387,5 @@ def _of_file(reader: Reader, damage: Damage, seed: int) -> Case:
         f"{reader.line} | {reader.file}: {damage.name}",
         prepare,
         damage.refused and not lenient,
-        (name, Path(name).stem, top),
+        (name, Path(name).stem, top, *READ.get(Path(name).suffix, ())),
     )
