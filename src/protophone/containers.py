@@ -1,4 +1,4 @@
-"""How far sound files go: decoders take one that was cut off for a shorter one, its container tells.
+"""Completeness of sound files, from their containers: decoders take a file that was cut off for a shorter one.
 
 Most containers say at the head of a chunk how many bytes of sound follow. An Ogg file is made of pages of known
 length, the last of which should be marked as such; what common recorders write (Android's, Telegram's) is not marked,
@@ -80,7 +80,7 @@ def _missing_sound(file: BinaryIO) -> str | None:
 
 
 def _lacking(file: BinaryIO, start: int, count: int) -> str | None:
-    """What a file lacks whose header counts ``count`` bytes of sound from byte ``start``, in words."""
+    """Return the lack of a file whose header counts ``count`` bytes of sound from byte ``start``, in words."""
     # who writes to a pipe cannot know: 0, or just below 2 or 4 GiB (sox, ffmpeg, arecord), stands for "to the end"
     if (count + 2**13) % 2**31 <= 2**13 or count == _SOX or count >= 2**63:
         return None

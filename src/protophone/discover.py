@@ -166,7 +166,7 @@ def _amounts(survey: Survey) -> dict[str, dict[str, float]]:
 
 
 def _is_learned(out: Path) -> bool:
-    """Whether an earlier run finished its trainings."""
+    """Return True if an earlier run finished its trainings."""
     return (out / "bundle" / "bundle.json").exists() and bool(Bundle(out / "bundle").voices)
 
 

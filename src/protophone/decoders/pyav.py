@@ -1,7 +1,7 @@
 """Files that FFmpeg decodes through PyAV, the extra ``m4a``: M4A, AAC, AMR, WMA, WebM, and the sound of videos.
 
-FFmpeg is told which demuxer to use, by the file's first bytes: left to guess, it takes noise for sound, and a text for
-a list of other files to open.
+The file's first bytes choose FFmpeg's demuxer. Without that choice, FFmpeg takes noise for sound, and a text for a list
+of other files to open.
 """
 
 from collections.abc import Iterator
@@ -202,8 +202,8 @@ def _indexed(path: Path, demuxer: str, size: int, changed: int) -> _Index:  # no
             longest = max(longest, len(samples))
         rate, channels = shape or (1, 1)
         if demuxer == "mov" and stream.duration:  # an edit list says how much of the last frame is padding
-            told = round(stream.duration * stream.time_base * rate)
-            if 0 < count - told < 2 * longest:
-                count = told
+            edited = round(stream.duration * stream.time_base * rate)
+            if 0 < count - edited < 2 * longest:
+                count = edited
         codec = stream.codec_context.name
     return _Index(rate, channels, count, codec, stamped, *np.array(kept or [(0, 0, 0)], np.int64).T)

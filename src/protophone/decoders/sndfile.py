@@ -17,7 +17,7 @@ from protophone.errors import AudioError
 
 __all__ = ["UNREADABLE", "SndfileDecoder"]
 
-UNREADABLE = (soundfile.SoundFileError, TypeError)  # TypeError: headerless .raw needs its rate told
+UNREADABLE = (soundfile.SoundFileError, TypeError)  # TypeError: headerless .raw needs a rate
 _BLOCK = 2**20  # samples
 _FRAME = 1152  # samples of an MPEG frame: a longer block would be lost whole at an error in its last frame
 
